@@ -8,7 +8,7 @@ __all__ = ['ra_ops', 'ra_geometric', 'ra_blends', 'ra_signed', 'check_images', '
            'to_bytes', 'blend', 'grey', 'smooth', 'posterize', 'solarize', 'autocontrast', 'equalize', 'ra_apply',
            'RandAugment', 'symmetric_beta', 'class_weights', 'mix_labels', 'MixUp', 'CutMix', 'Compose']
 
-# %% ../nbs/02_augment.ipynb #e4a79a1a
+# %% ../nbs/02_augment.ipynb #9d041d4e
 import math
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ from fastcore.basics import patch
 
 from .data import InputError
 
-# %% ../nbs/02_augment.ipynb #f7f44c08
+# %% ../nbs/02_augment.ipynb #bf2af747
 def _device(gen): return torch.device('cpu') if gen is None else gen.device
 
 def _send(t, device):
@@ -33,7 +33,7 @@ def _randint(high, shape, gen, device):
 
 def _randperm(n, gen, device): return _send(torch.randperm(n, generator=gen, device=_device(gen)), device)
 
-# %% ../nbs/02_augment.ipynb #7a7eb0cd
+# %% ../nbs/02_augment.ipynb #67b5a809
 def check_images(x, uint8=None):
     "Raise `InputError` unless `x` is a batch of images; `uint8`: the transform that needs whole numbers 0 to 255."
     if not isinstance(x, torch.Tensor) or x.ndim != 4:
@@ -60,7 +60,7 @@ class Transform:
         args = ', '.join(f'{k}={v!r}' for k,v in vars(self).items() if not k.startswith('_'))
         return f'{type(self).__name__}({args})'
 
-# %% ../nbs/02_augment.ipynb #987defcd
+# %% ../nbs/02_augment.ipynb #314bc16a
 def _whole(name, value, low, high=None):
     "`value` if it is a whole number from `low` to `high`, else an `InputError` naming it."
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
@@ -72,7 +72,7 @@ def _one_of(name, value, choices):
     if value not in choices: raise InputError(f'{name} must be one of {", ".join(choices)}, not {value!r}')
     return value
 
-# %% ../nbs/02_augment.ipynb #94f8204f
+# %% ../nbs/02_augment.ipynb #c8266622
 def pad(x, # images [n, c, h, w]
         padding, # pixels added on each of the four sides
         mode='zero', # 'zero' (black) or 'reflect' (mirrored at the edge, the edge itself not repeated)
@@ -84,7 +84,7 @@ def pad(x, # images [n, c, h, w]
         x = torch.cat([before.flip(dim), x, after.flip(dim)], dim)
     return x
 
-# %% ../nbs/02_augment.ipynb #74c19005
+# %% ../nbs/02_augment.ipynb #7aec1977
 class RandomCrop(Transform):
     "Pad, then cut a window of the original size at a random place in each image."
     def __init__(self,
@@ -110,7 +110,7 @@ class RandomCrop(Transform):
         runs = padded.as_strided((padded.numel() - w + 1, w), (1, 1))
         return runs.index_select(0, (plane + row[:, None]).view(-1)).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #c9bca76e
+# %% ../nbs/02_augment.ipynb #3de96b28
 def hash_bit(index, # int64 [n], any whole numbers
              seed=0, # another seed, other bits
             ): # bool [n], a fixed pseudo-random bit for each number
@@ -120,7 +120,7 @@ def hash_bit(index, # int64 [n], any whole numbers
     z = ((z ^ (z >> 15)) * 0x846CA68B) & 0xFFFFFFFF
     return ((z ^ (z >> 16)) & 1).bool()
 
-# %% ../nbs/02_augment.ipynb #01a62872
+# %% ../nbs/02_augment.ipynb #0c428ffa
 def flip_where(x, # images [n, c, h, w]
                flip, # bool [n]
               ): # [n, c, h, w]
@@ -145,7 +145,7 @@ class HorizontalFlip(Transform):
             flip = hash_bit(_send(index, x.device), self.seed) ^ bool(epoch % 2)
         return flip_where(x, flip), y
 
-# %% ../nbs/02_augment.ipynb #d6f7d30c
+# %% ../nbs/02_augment.ipynb #5bb6238e
 class Normalize(Transform):
     "Bytes to float32, standardised: `(x/255 - mean) / std` for each channel, as one multiply-add."
     def __init__(self,
@@ -171,16 +171,16 @@ class Normalize(Transform):
         mul, add = self.factors(x.device)
         return x.float().mul_(mul).add_(add)
 
-# %% ../nbs/02_augment.ipynb #6d4483b3
+# %% ../nbs/02_augment.ipynb #865328f5
 def box_mask(cy, cx, # centres, int64 [n]
              bh, bw, # height and width in pixels: int, or int64 [n]
              h, w, # size of the image
-            ): # bool [n, h, w], true inside the box
+            ): # uint8 [n, h, w], 1 inside the box and 0 outside
     "A box around each centre, clipped at the image's border."
     def span(centre, length, size):
         at = torch.arange(size, device=centre.device) - (centre - length//2)[:, None]
-        return (at >= 0) & (at < (length if isinstance(length, int) else length[:, None]))
-    return span(cy, bh, h)[:, :, None] & span(cx, bw, w)[:, None]
+        return ((at >= 0) & (at < (length if isinstance(length, int) else length[:, None]))).to(torch.uint8)
+    return span(cy, bh, h)[:, :, None] * span(cx, bw, w)[:, None]
 
 class Cutout(Transform):
     "Black out one square in each image, its centre uniform over the image (arXiv 1708.04552)."
@@ -191,15 +191,15 @@ class Cutout(Transform):
     def images(self, x, gen):
         n, _, h, w = x.shape
         hole = box_mask(_randint(h, (n,), gen, x.device), _randint(w, (n,), gen, x.device), self.size, self.size, h, w)
-        return x * (~hole).to(x.dtype)[:, None]
+        return x * (1 - hole)[:, None]
 
-# %% ../nbs/02_augment.ipynb #31327f84
+# %% ../nbs/02_augment.ipynb #f33c32ce
 ra_ops = ('Identity', 'ShearX', 'ShearY', 'TranslateX', 'TranslateY', 'Rotate', 'Brightness', 'Color', 'Contrast',
           'Sharpness', 'Posterize', 'Solarize', 'AutoContrast', 'Equalize')
 ra_geometric, ra_blends = ra_ops[1:6], ra_ops[6:10]
 ra_signed = ra_geometric + ra_blends
 
-# %% ../nbs/02_augment.ipynb #97514b7f
+# %% ../nbs/02_augment.ipynb #060647c5
 @lru_cache(maxsize=None)
 def ra_strength(op, # one of `ra_ops`
                 magnitude, # 0 (nothing or nearly) to 30
@@ -211,7 +211,7 @@ def ra_strength(op, # one of `ra_ops`
     top = {'ShearX': .3, 'ShearY': .3, 'TranslateX': 150/331*w, 'TranslateY': 150/331*h, 'Rotate': 30.}
     return float(torch.linspace(0, top.get(op, .9 if op in ra_blends else 0.), 31)[magnitude])
 
-# %% ../nbs/02_augment.ipynb #4bdd634c
+# %% ../nbs/02_augment.ipynb #47c3ed6b
 @lru_cache(maxsize=256)
 def geometric_map(op, # one of `ra_geometric`
                   strength, # slope, pixels or degrees, signed
@@ -230,7 +230,7 @@ def geometric_map(op, # one of `ra_geometric`
                           center=[0, 0] if op.startswith('Shear') else None)
     return moved.view(-1).long() - 1
 
-# %% ../nbs/02_augment.ipynb #9072fcb5
+# %% ../nbs/02_augment.ipynb #24a3ff6c
 def warp(x, # images [n, c, h, w]
          maps, # int64 [n, h*w], or [1, h*w] for all; -1: black
         ): # [n, c, h, w]
@@ -240,7 +240,7 @@ def warp(x, # images [n, c, h, w]
     source = maps.clamp(min=0)[:, None].expand(n, c, h*w)
     return x.reshape(n, c, h*w).gather(2, source).mul_(inside).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #cc0746f0
+# %% ../nbs/02_augment.ipynb #5ef6a787
 def to_bytes(x):
     "Float images to uint8: clipped, then truncated (by way of int16, which torch converts several times faster)."
     return x.clamp(0, 255).to(torch.int16).to(torch.uint8)
@@ -260,7 +260,7 @@ def grey(x):
     r, g, b = x.float().unbind(1)
     return to_bytes(0.2989*r + 0.587*g + 0.114*b)[:, None]
 
-# %% ../nbs/02_augment.ipynb #5d989e77
+# %% ../nbs/02_augment.ipynb #73d7e24c
 def smooth(x):
     "PIL's SMOOTH filter on uint8 images, border pixels unchanged."
     s = x.to(torch.int16)
@@ -270,7 +270,7 @@ def smooth(x):
     out[..., 1:-1, 1:-1] = to_bytes((total.float() / 13).round_())
     return out
 
-# %% ../nbs/02_augment.ipynb #78f4ac8c
+# %% ../nbs/02_augment.ipynb #91c382c1
 def posterize(x, bits):
     "Keep the top `bits` bits of every value."
     return x & (256 - 2**(8 - int(bits)))
@@ -286,7 +286,7 @@ def autocontrast(x):
     scale = torch.where(flat, 1., 255/(high - low))
     return to_bytes((x - low.masked_fill(flat, 0)).mul_(scale))
 
-# %% ../nbs/02_augment.ipynb #7eeabbba
+# %% ../nbs/02_augment.ipynb #4db9073e
 def equalize(x):
     "Spread each channel's values so that its histogram becomes as flat as it can."
     n, c, h, w = x.shape
@@ -299,7 +299,7 @@ def equalize(x):
     table = to_bytes(torch.where(step > 0, table, torch.arange(256., device=x.device)))
     return table.gather(1, values).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #fbffd68a
+# %% ../nbs/02_augment.ipynb #7395f615
 def ra_apply(x, # uint8 [n, 3, h, w]
              op, # one of `ra_ops`
              strength=0., # signed, as `ra_strength` gives it; for blends also float64 [n]
@@ -317,7 +317,7 @@ def ra_apply(x, # uint8 [n, 3, h, w]
     if op not in plain: raise InputError(f'{op!r} is no RandAugment operation; there are: {", ".join(ra_ops)}')
     return plain[op](x)
 
-# %% ../nbs/02_augment.ipynb #d570a5ca
+# %% ../nbs/02_augment.ipynb #3190c8a6
 class RandAugment(Transform):
     "`num_ops` random operations on each image, all at one magnitude (arXiv 1909.13719; torchvision's list and scale)."
     def __init__(self,
@@ -342,7 +342,7 @@ class RandAugment(Transform):
             x = self.apply(x, op, positive)
         return x
 
-# %% ../nbs/02_augment.ipynb #35f553f9
+# %% ../nbs/02_augment.ipynb #6a8a8cf5
 @patch
 def apply(self:RandAugment, x, op, positive):
     "One round: operation `op[i]` (place in `ra_ops`) on image i, its strength positive or, where it has a sign, negative."
@@ -359,7 +359,7 @@ def apply(self:RandAugment, x, op, positive):
         if sizes[i]: parts[i] = ra_apply(parts[i], name, strength*sign[i] if name in ra_signed else strength)
     return torch.cat(parts).index_select(0, _send(order.argsort(), x.device))
 
-# %% ../nbs/02_augment.ipynb #e874e0f7
+# %% ../nbs/02_augment.ipynb #1e741deb
 def symmetric_beta(alpha, # float > 0; 1: uniform, smaller: towards 0 and 1
                    n, # how many
                    gen=None, # torch.Generator
@@ -371,7 +371,7 @@ def symmetric_beta(alpha, # float > 0; 1: uniform, smaller: towards 0 and 1
     s = torch.expm1(-torch.log1p(-u) / alpha) * cos**2
     return (.5 + .5*cos.sign() / (1 + 1/s).sqrt()).float()
 
-# %% ../nbs/02_augment.ipynb #a7369283
+# %% ../nbs/02_augment.ipynb #1fcf23ad
 def class_weights(y, # int64 [n], or float32 [n, classes] already
                   n_classes,
                  ): # float32 [n, classes]
@@ -385,7 +385,7 @@ def mix_labels(y, partner, weight, n_classes):
     y = class_weights(y, n_classes)
     return torch.lerp(y.index_select(0, partner), y, weight[:, None])
 
-# %% ../nbs/02_augment.ipynb #9da57718
+# %% ../nbs/02_augment.ipynb #f46ddf76
 class _Mix(Transform):
     def __init__(self,
         alpha, # parameter of Beta(alpha, alpha), above 0
@@ -395,34 +395,31 @@ class _Mix(Transform):
             raise InputError(f'alpha must be a number above 0, not {alpha!r}')
         self.alpha, self.n_classes = float(alpha), _whole('n_classes', n_classes, 1)
 
-    def draw(self, x, gen):
-        "lambda, float32 [n], and each image's partner, int64 [n]."
-        return symmetric_beta(self.alpha, len(x), gen, x.device), _randperm(len(x), gen, x.device)
+    def __call__(self, x, y=None, gen=None, epoch=0, index=None):
+        check_images(x)
+        if not x.is_floating_point():
+            raise InputError(f'{type(self).__name__} needs float images, not {x.dtype}: put it after Normalize')
+        lam, partner = symmetric_beta(self.alpha, len(x), gen, x.device), _randperm(len(x), gen, x.device)
+        weight, mask = self.weights(lam, x, gen)
+        other = x.index_select(0, partner)
+        return torch.lerp(other, x, mask.to(x.dtype), out=other), mix_labels(y, partner, weight, self.n_classes)
 
+# %% ../nbs/02_augment.ipynb #d1824163
 class MixUp(_Mix):
     "Blend each image and its label with another of the batch (arXiv 1710.09412)."
-    def __call__(self, x, y=None, gen=None, epoch=0, index=None):
-        check_images(x)
-        if not x.is_floating_point(): raise InputError(f'MixUp needs float images, not {x.dtype}: put it after Normalize')
-        weight, partner = self.draw(x, gen)
-        mixed = torch.lerp(x.index_select(0, partner), x, weight.to(x.dtype)[:, None, None, None])
-        return mixed, mix_labels(y, partner, weight, self.n_classes)
+    def weights(self, lam, x, gen): return lam, lam[:, None, None, None]
 
-# %% ../nbs/02_augment.ipynb #268c6749
+# %% ../nbs/02_augment.ipynb #e280aefd
 class CutMix(_Mix):
     "Paste a rectangle of another image of the batch; labels weigh the true areas (arXiv 1905.04899)."
-    def __call__(self, x, y=None, gen=None, epoch=0, index=None):
-        check_images(x)
+    def weights(self, lam, x, gen):
         n, _, h, w = x.shape
-        lam, partner = self.draw(x, gen)
         side = (1 - lam).sqrt()
         cy, cx = _randint(h, (n,), gen, x.device), _randint(w, (n,), gen, x.device)
-        box = box_mask(cy, cx, (h*side).long(), (w*side).long(), h, w)
-        weight = 1 - box.float().mean((1, 2))
-        box = box[:, None].to(x.dtype)
-        return x*(1 - box) + x.index_select(0, partner)*box, mix_labels(y, partner, weight, self.n_classes)
+        own = 1 - box_mask(cy, cx, (h*side).long(), (w*side).long(), h, w)
+        return own.float().mean((1, 2)), own[:, None]
 
-# %% ../nbs/02_augment.ipynb #206b1345
+# %% ../nbs/02_augment.ipynb #bdfda89b
 class Compose(Transform):
     "Several transforms, one after the other."
     def __init__(self,
