@@ -8,7 +8,7 @@ __all__ = ['ra_ops', 'ra_geometric', 'ra_blends', 'ra_signed', 'check_images', '
            'to_bytes', 'blend', 'grey', 'smooth', 'posterize', 'solarize', 'autocontrast', 'equalize', 'ra_apply',
            'RandAugment', 'symmetric_beta', 'class_weights', 'mix_labels', 'MixUp', 'CutMix', 'Compose']
 
-# %% ../nbs/02_augment.ipynb #9d041d4e
+# %% ../nbs/02_augment.ipynb #8532bd2d
 import math
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ from fastcore.basics import patch
 
 from .data import InputError
 
-# %% ../nbs/02_augment.ipynb #bf2af747
+# %% ../nbs/02_augment.ipynb #5254df44
 def _device(gen): return torch.device('cpu') if gen is None else gen.device
 
 def _send(t, device):
@@ -33,9 +33,11 @@ def _randint(high, shape, gen, device):
 
 def _randperm(n, gen, device): return _send(torch.randperm(n, generator=gen, device=_device(gen)), device)
 
-# %% ../nbs/02_augment.ipynb #67b5a809
-def check_images(x, uint8=None):
-    "Raise `InputError` unless `x` is a batch of images; `uint8`: the transform that needs whole numbers 0 to 255."
+# %% ../nbs/02_augment.ipynb #29d352b5
+def check_images(x, # what should be a batch of images
+                 uint8=None, # name of the transform that needs them as uint8; None: any dtype will do
+                ):
+    "Raise `InputError` unless `x` is a batch of images."
     if not isinstance(x, torch.Tensor) or x.ndim != 4:
         got = f'a tensor of shape {list(x.shape)}' if isinstance(x, torch.Tensor) else type(x).__name__
         raise InputError(f'augmentation needs a batch of images, a tensor [n, channels, height, width], not {got}')
@@ -60,7 +62,7 @@ class Transform:
         args = ', '.join(f'{k}={v!r}' for k,v in vars(self).items() if not k.startswith('_'))
         return f'{type(self).__name__}({args})'
 
-# %% ../nbs/02_augment.ipynb #314bc16a
+# %% ../nbs/02_augment.ipynb #72f1be67
 def _whole(name, value, low, high=None):
     "`value` if it is a whole number from `low` to `high`, else an `InputError` naming it."
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
@@ -72,7 +74,7 @@ def _one_of(name, value, choices):
     if value not in choices: raise InputError(f'{name} must be one of {", ".join(choices)}, not {value!r}')
     return value
 
-# %% ../nbs/02_augment.ipynb #c8266622
+# %% ../nbs/02_augment.ipynb #1d1cdeab
 def pad(x, # images [n, c, h, w]
         padding, # pixels added on each of the four sides
         mode='zero', # 'zero' (black) or 'reflect' (mirrored at the edge, the edge itself not repeated)
@@ -84,7 +86,7 @@ def pad(x, # images [n, c, h, w]
         x = torch.cat([before.flip(dim), x, after.flip(dim)], dim)
     return x
 
-# %% ../nbs/02_augment.ipynb #7aec1977
+# %% ../nbs/02_augment.ipynb #d15b95a5
 class RandomCrop(Transform):
     "Pad, then cut a window of the original size at a random place in each image."
     def __init__(self,
@@ -110,7 +112,7 @@ class RandomCrop(Transform):
         runs = padded.as_strided((padded.numel() - w + 1, w), (1, 1))
         return runs.index_select(0, (plane + row[:, None]).view(-1)).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #3de96b28
+# %% ../nbs/02_augment.ipynb #86ef0ddc
 def hash_bit(index, # int64 [n], any whole numbers
              seed=0, # another seed, other bits
             ): # bool [n], a fixed pseudo-random bit for each number
@@ -120,7 +122,7 @@ def hash_bit(index, # int64 [n], any whole numbers
     z = ((z ^ (z >> 15)) * 0x846CA68B) & 0xFFFFFFFF
     return ((z ^ (z >> 16)) & 1).bool()
 
-# %% ../nbs/02_augment.ipynb #0c428ffa
+# %% ../nbs/02_augment.ipynb #db608095
 def flip_where(x, # images [n, c, h, w]
                flip, # bool [n]
               ): # [n, c, h, w]
@@ -145,7 +147,7 @@ class HorizontalFlip(Transform):
             flip = hash_bit(_send(index, x.device), self.seed) ^ bool(epoch % 2)
         return flip_where(x, flip), y
 
-# %% ../nbs/02_augment.ipynb #5bb6238e
+# %% ../nbs/02_augment.ipynb #8c63b409
 class Normalize(Transform):
     "Bytes to float32, standardised: `(x/255 - mean) / std` for each channel, as one multiply-add."
     def __init__(self,
@@ -171,7 +173,7 @@ class Normalize(Transform):
         mul, add = self.factors(x.device)
         return x.float().mul_(mul).add_(add)
 
-# %% ../nbs/02_augment.ipynb #865328f5
+# %% ../nbs/02_augment.ipynb #17db7d01
 def box_mask(cy, cx, # centres, int64 [n]
              bh, bw, # height and width in pixels: int, or int64 [n]
              h, w, # size of the image
@@ -193,13 +195,13 @@ class Cutout(Transform):
         hole = box_mask(_randint(h, (n,), gen, x.device), _randint(w, (n,), gen, x.device), self.size, self.size, h, w)
         return x * (1 - hole)[:, None]
 
-# %% ../nbs/02_augment.ipynb #f33c32ce
+# %% ../nbs/02_augment.ipynb #a2166484
 ra_ops = ('Identity', 'ShearX', 'ShearY', 'TranslateX', 'TranslateY', 'Rotate', 'Brightness', 'Color', 'Contrast',
           'Sharpness', 'Posterize', 'Solarize', 'AutoContrast', 'Equalize')
 ra_geometric, ra_blends = ra_ops[1:6], ra_ops[6:10]
 ra_signed = ra_geometric + ra_blends
 
-# %% ../nbs/02_augment.ipynb #060647c5
+# %% ../nbs/02_augment.ipynb #dfa3ed53
 @lru_cache(maxsize=None)
 def ra_strength(op, # one of `ra_ops`
                 magnitude, # 0 (nothing or nearly) to 30
@@ -211,12 +213,12 @@ def ra_strength(op, # one of `ra_ops`
     top = {'ShearX': .3, 'ShearY': .3, 'TranslateX': 150/331*w, 'TranslateY': 150/331*h, 'Rotate': 30.}
     return float(torch.linspace(0, top.get(op, .9 if op in ra_blends else 0.), 31)[magnitude])
 
-# %% ../nbs/02_augment.ipynb #47c3ed6b
+# %% ../nbs/02_augment.ipynb #60f5c01a
 @lru_cache(maxsize=256)
 def geometric_map(op, # one of `ra_geometric`
                   strength, # slope, pixels or degrees, signed
                   h=32, w=32, # size of the image
-                 ): # int64 [h*w] on CPU: for each pixel of the result, the pixel it comes from; -1 from outside
+                 ): # (source, inside): int64 [h*w], the pixel each one comes from; uint8 [h*w], 0 where from outside
     "Which pixel goes where, made by torchvision from an image of pixel numbers."
     from torchvision.transforms import functional as TF
     pixels = torch.arange(1., h*w + 1).view(1, h, w)
@@ -228,22 +230,24 @@ def geometric_map(op, # one of `ra_geometric`
         translate, shear = how[op]
         moved = TF.affine(pixels, angle=0., translate=translate, scale=1., shear=shear,
                           center=[0, 0] if op.startswith('Shear') else None)
-    return moved.view(-1).long() - 1
+    number = moved.view(-1).long()
+    return (number - 1).clamp(min=0), (number > 0).to(torch.uint8)
 
-# %% ../nbs/02_augment.ipynb #24a3ff6c
+# %% ../nbs/02_augment.ipynb #bb52f65d
 def warp(x, # images [n, c, h, w]
-         maps, # int64 [n, h*w], or [1, h*w] for all; -1: black
+         source, # int64 [n, h*w], or [1, h*w] for all: which pixel to take
+         inside, # uint8, of the same shape: 0 makes the pixel black
         ): # [n, c, h, w]
     "Rearrange each image's pixels by its map."
     n, c, h, w = x.shape
-    inside = (maps >= 0).to(x.dtype)[:, None]
-    source = maps.clamp(min=0)[:, None].expand(n, c, h*w)
-    return x.reshape(n, c, h*w).gather(2, source).mul_(inside).view(n, c, h, w)
+    moved = x.reshape(n, c, h*w).gather(2, source[:, None].expand(n, c, h*w))
+    return moved.mul_(inside[:, None]).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #5ef6a787
-def to_bytes(x):
-    "Float images to uint8: clipped, then truncated (by way of int16, which torch converts several times faster)."
-    return x.clamp(0, 255).to(torch.int16).to(torch.uint8)
+# %% ../nbs/02_augment.ipynb #3d753b50
+def to_bytes(x, # float32, any shape
+            ): # uint8
+    "Float images, which are overwritten, to uint8: clipped, then truncated (faster by way of int16)."
+    return x.clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
 def blend(x, # uint8 [n, c, h, w]
           other, # the poorer image, any shape that broadcasts; None: black
@@ -254,40 +258,52 @@ def blend(x, # uint8 [n, c, h, w]
     if other is not None: out.add_(other * (1 - factor).float())
     return to_bytes(out)
 
-def grey(x):
-    "Luminance of colour images, uint8 [n, 1, h, w], with torchvision's weights and truncation."
+def grey(x, # uint8 [n, 3, h, w], or [n, 1, h, w]: grey already
+        ): # uint8 [n, 1, h, w]
+    "Luminance of colour images, with torchvision's weights and truncation."
     if x.shape[1] == 1: return x
     r, g, b = x.float().unbind(1)
     return to_bytes(0.2989*r + 0.587*g + 0.114*b)[:, None]
 
-# %% ../nbs/02_augment.ipynb #73d7e24c
-def smooth(x):
-    "PIL's SMOOTH filter on uint8 images, border pixels unchanged."
-    s = x.to(torch.int16)
-    rows = s[..., :-2, :] + s[..., 1:-1, :] + s[..., 2:, :]
-    total = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4*s[..., 1:-1, 1:-1]
-    out = x.clone()
-    out[..., 1:-1, 1:-1] = to_bytes((total.float() / 13).round_())
+# %% ../nbs/02_augment.ipynb #dd345dac
+def smooth(x, # uint8 [n, c, h, w]
+          ): # uint8 [n, c, h, w]
+    "PIL's SMOOTH filter, border pixels unchanged."
+    w, flat = x.shape[3], x.reshape(-1).to(torch.int16)
+    if min(x.shape[2:]) < 3: return x
+    rows = flat[:-2*w] + flat[w:-w] + flat[2*w:]
+    total = rows[:-2] + rows[1:-1] + rows[2:] + 4*flat[w + 1:-w - 1]
+    out = x.clone(memory_format=torch.contiguous_format)
+    out.view(-1)[w + 1:-w - 1] = to_bytes((total.float() / 13).round_())
+    for edge in (0, -1):
+        out[:, :, edge] = x[:, :, edge]
+        out[:, :, :, edge] = x[:, :, :, edge]
     return out
 
-# %% ../nbs/02_augment.ipynb #91c382c1
-def posterize(x, bits):
+# %% ../nbs/02_augment.ipynb #e9d91e88
+def posterize(x, # uint8 [n, c, h, w]
+              bits, # how many to keep, 0 to 8
+             ): # uint8 [n, c, h, w]
     "Keep the top `bits` bits of every value."
     return x & (256 - 2**(8 - int(bits)))
 
-def solarize(x, threshold):
+def solarize(x, # uint8 [n, c, h, w]
+             threshold, # level, 0 to 255
+            ): # uint8 [n, c, h, w]
     "Invert the values from `threshold` up."
     return x ^ ((x >= threshold).to(torch.uint8) * 255)
 
-def autocontrast(x):
+def autocontrast(x, # uint8 [n, c, h, w]
+                ): # uint8 [n, c, h, w]
     "Stretch each channel of each image to 0..255; a channel of one value stays."
     low, high = x.amin((2, 3), keepdim=True).float(), x.amax((2, 3), keepdim=True).float()
     flat = low == high
     scale = torch.where(flat, 1., 255/(high - low))
     return to_bytes((x - low.masked_fill(flat, 0)).mul_(scale))
 
-# %% ../nbs/02_augment.ipynb #4db9073e
-def equalize(x):
+# %% ../nbs/02_augment.ipynb #b6075666
+def equalize(x, # uint8 [n, c, h, w]
+            ): # uint8 [n, c, h, w]
     "Spread each channel's values so that its histogram becomes as flat as it can."
     n, c, h, w = x.shape
     values = x.reshape(n*c, h*w).long()
@@ -295,18 +311,19 @@ def equalize(x):
     hist.scatter_add_(1, values, torch.ones_like(values, dtype=torch.int32))
     brightest = hist.gather(1, values.amax(1, keepdim=True))
     step = (h*w - brightest) // 255  # pixels for each step
-    table = (hist.cumsum(1) - hist + step//2).float() / step.clamp(min=1)
+    table = (hist.cumsum(1, dtype=torch.int32) - hist + step//2).float() / step.clamp(min=1)
     table = to_bytes(torch.where(step > 0, table, torch.arange(256., device=x.device)))
     return table.gather(1, values).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #7395f615
+# %% ../nbs/02_augment.ipynb #70bd1859
 def ra_apply(x, # uint8 [n, 3, h, w]
              op, # one of `ra_ops`
              strength=0., # signed, as `ra_strength` gives it; for blends also float64 [n]
             ): # uint8 [n, 3, h, w]
     "Apply one RandAugment operation to every image of a batch."
     check_images(x, uint8=op)
-    if op in ra_geometric: return warp(x, geometric_map(op, float(strength), *x.shape[2:])[None].to(x.device))
+    if op in ra_geometric:
+        return warp(x, *(m[None].to(x.device) for m in geometric_map(op, float(strength), *x.shape[2:])))
     if op in ra_blends:
         factor = 1 + torch.as_tensor(strength, dtype=torch.float64, device=x.device).view(-1, 1, 1, 1)
         other = {'Brightness': lambda x: None, 'Color': grey, 'Sharpness': smooth,
@@ -317,7 +334,7 @@ def ra_apply(x, # uint8 [n, 3, h, w]
     if op not in plain: raise InputError(f'{op!r} is no RandAugment operation; there are: {", ".join(ra_ops)}')
     return plain[op](x)
 
-# %% ../nbs/02_augment.ipynb #3190c8a6
+# %% ../nbs/02_augment.ipynb #81395709
 class RandAugment(Transform):
     "`num_ops` random operations on each image, all at one magnitude (arXiv 1909.13719; torchvision's list and scale)."
     def __init__(self,
@@ -328,11 +345,12 @@ class RandAugment(Transform):
         self._maps = {}
 
     def maps(self, h, w, device):
-        "Index maps [10, h*w] of the five geometric operations, each with sign - and +."
+        "source and inside, both [10, h*w], of the five geometric operations, each with sign - and +."
         key = h, w, device
         if key not in self._maps:
-            values = [(op, sign*ra_strength(op, self.magnitude, h, w)) for op in ra_geometric for sign in (-1, 1)]
-            self._maps[key] = torch.stack([geometric_map(op, v, h, w) for op,v in values]).to(device)
+            pairs = [geometric_map(op, sign*ra_strength(op, self.magnitude, h, w), h, w)
+                     for op in ra_geometric for sign in (-1, 1)]
+            self._maps[key] = [torch.stack(m).to(device) for m in zip(*pairs)]
         return self._maps[key]
 
     def images(self, x, gen):
@@ -342,24 +360,25 @@ class RandAugment(Transform):
             x = self.apply(x, op, positive)
         return x
 
-# %% ../nbs/02_augment.ipynb #6a8a8cf5
+# %% ../nbs/02_augment.ipynb #e754638a
 @patch
 def apply(self:RandAugment, x, op, positive):
-    "One round: operation `op[i]` (place in `ra_ops`) on image i, its strength positive or, where it has a sign, negative."
+    "One round: operation `ra_ops[op[i]]` on image i; `positive[i]` is 0 for the negative strength of a signed one."
     h, w = x.shape[2:]
     order, sizes = op.argsort(stable=True), op.bincount(minlength=len(ra_ops)).tolist()
     last = 1 + len(ra_geometric)
     sizes = [sizes[0], sum(sizes[1:last]), *sizes[last:]]
     row = _send((2*(op - 1) + positive)[order], x.device).split(sizes)  # of the table of maps
     sign = _send((2*positive - 1).double()[order], x.device).split(sizes)
-    parts = list(x.index_select(0, _send(order, x.device)).split(sizes))
-    if sizes[1]: parts[1] = warp(parts[1], self.maps(h, w, x.device).index_select(0, row[1]))
+    x = x.index_select(0, _send(order, x.device))
+    parts = x.split(sizes)  # views, so that writing to them fills x
+    if sizes[1]: parts[1].copy_(warp(parts[1], *(m.index_select(0, row[1]) for m in self.maps(h, w, x.device))))
     for i, name in enumerate(ra_ops[last:], 2):
         strength = ra_strength(name, self.magnitude, h, w)
-        if sizes[i]: parts[i] = ra_apply(parts[i], name, strength*sign[i] if name in ra_signed else strength)
-    return torch.cat(parts).index_select(0, _send(order.argsort(), x.device))
+        if sizes[i]: parts[i].copy_(ra_apply(parts[i], name, strength*sign[i] if name in ra_signed else strength))
+    return x.index_select(0, _send(order.argsort(), x.device))
 
-# %% ../nbs/02_augment.ipynb #1e741deb
+# %% ../nbs/02_augment.ipynb #37412dcb
 def symmetric_beta(alpha, # float > 0; 1: uniform, smaller: towards 0 and 1
                    n, # how many
                    gen=None, # torch.Generator
@@ -371,21 +390,25 @@ def symmetric_beta(alpha, # float > 0; 1: uniform, smaller: towards 0 and 1
     s = torch.expm1(-torch.log1p(-u) / alpha) * cos**2
     return (.5 + .5*cos.sign() / (1 + 1/s).sqrt()).float()
 
-# %% ../nbs/02_augment.ipynb #1fcf23ad
+# %% ../nbs/02_augment.ipynb #addcdd48
 def class_weights(y, # int64 [n], or float32 [n, classes] already
-                  n_classes,
+                  n_classes, # length of the rows
                  ): # float32 [n, classes]
     "Labels as rows of class weights that sum to 1."
     if y.is_floating_point(): return y
     return torch.zeros(len(y), n_classes, device=y.device).scatter_(1, y[:, None], 1.)
 
-def mix_labels(y, partner, weight, n_classes):
+def mix_labels(y, # labels as above, or None
+               partner, # int64 [n], whose label is mixed in
+               weight, # float32 [n], share of the own label
+               n_classes, # length of the rows
+              ): # float32 [n, classes], or None
     "`weight` of each image's own label and the rest of its partner's; None stays None."
     if y is None: return None
     y = class_weights(y, n_classes)
     return torch.lerp(y.index_select(0, partner), y, weight[:, None])
 
-# %% ../nbs/02_augment.ipynb #f46ddf76
+# %% ../nbs/02_augment.ipynb #567af3d9
 class _Mix(Transform):
     def __init__(self,
         alpha, # parameter of Beta(alpha, alpha), above 0
@@ -404,12 +427,12 @@ class _Mix(Transform):
         other = x.index_select(0, partner)
         return torch.lerp(other, x, mask.to(x.dtype), out=other), mix_labels(y, partner, weight, self.n_classes)
 
-# %% ../nbs/02_augment.ipynb #d1824163
+# %% ../nbs/02_augment.ipynb #0a485265
 class MixUp(_Mix):
     "Blend each image and its label with another of the batch (arXiv 1710.09412)."
     def weights(self, lam, x, gen): return lam, lam[:, None, None, None]
 
-# %% ../nbs/02_augment.ipynb #e280aefd
+# %% ../nbs/02_augment.ipynb #d90bd8fc
 class CutMix(_Mix):
     "Paste a rectangle of another image of the batch; labels weigh the true areas (arXiv 1905.04899)."
     def weights(self, lam, x, gen):
@@ -419,7 +442,7 @@ class CutMix(_Mix):
         own = 1 - box_mask(cy, cx, (h*side).long(), (w*side).long(), h, w)
         return own.float().mean((1, 2)), own[:, None]
 
-# %% ../nbs/02_augment.ipynb #bdfda89b
+# %% ../nbs/02_augment.ipynb #8d370923
 class Compose(Transform):
     "Several transforms, one after the other."
     def __init__(self,
