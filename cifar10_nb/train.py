@@ -8,7 +8,7 @@ __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded',
            'Trainer', 'moving_average', 'commit', 'device_name', 'Run', 'fit', 'write_atomic', 'weights_bytes',
            'parser_of', 'command', 'new_folder', 'mean_std', 'train_once', 'run_table', 'cifar10_train']
 
-# %% ../nbs/03_train.ipynb #9abb5418
+# %% ../nbs/03_train.ipynb #2b0879ba
 import contextlib
 import ctypes
 import difflib
@@ -33,7 +33,7 @@ from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, 
 from .data import Batches, ImageSet, InputError, open_data
 from .models import flops_per_image, imagenet_mean, imagenet_std, make_model, models
 
-# %% ../nbs/03_train.ipynb #909c7922
+# %% ../nbs/03_train.ipynb #06478cf9
 @dataclass(frozen=True)
 class Recipe:
     "Everything that decides a training run, and nothing that doesn't; raises `InputError` for impossible values."
@@ -42,7 +42,7 @@ class Recipe:
     pretrained: bool = False        # start from ImageNet weights? (resnet18_imagenet only)
     freeze: bool = False            # train the head only? (resnet18_imagenet only)
     normalize: str = "data"         # "data": mean and std of the training images; "imagenet": ImageNet's
-    epochs: int = 9                 # passes over the training images
+    epochs: int = 10                # passes over the training images
     batch_size: int = 128           # images a step
     optimizer: str = "sgd"          # "sgd" (Nesterov), "adamw" or "adam"
     lr: float = 0.1                 # learning rate at its peak
@@ -67,7 +67,7 @@ class Recipe:
 
     def __post_init__(self): self.check()
 
-# %% ../nbs/03_train.ipynb #94a63201
+# %% ../nbs/03_train.ipynb #ff6f3264
 _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam"), schedule=("cosine", "constant"),
     crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), model=tuple(models))
 _ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), weight_decay=(0, 100),
@@ -87,12 +87,12 @@ def check(self: Recipe):
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
-# %% ../nbs/03_train.ipynb #3c72f9d0
+# %% ../nbs/03_train.ipynb #5401fe9c
 recipes = {r.name: r for r in (
     Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
         optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
     Recipe("scratch", optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", precision="fp32"),
-    Recipe("small", warmup=2, crop=4, flip="random", label_smoothing=0.1),
+    Recipe("small", epochs=10, warmup=2, crop=2, flip="random", label_smoothing=0.1),
     Recipe("resnet", model="resnet18_cifar", epochs=30, batch_size=384, optimizer="adamw", lr=2e-3, weight_decay=0.02,
         warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16, label_smoothing=0.1),
     Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.2, warmup=3, crop=4, flip="random",
@@ -109,7 +109,7 @@ def get_recipe(
                          else f"choose one of {', '.join(recipes)}"))
     return replace(recipes[name], **{k: v for k, v in overrides.items() if v is not None})
 
-# %% ../nbs/03_train.ipynb #2331a74b
+# %% ../nbs/03_train.ipynb #f5355347
 def seeds_of(
     seed: int, # the run's seed
 ) -> tuple:  # three int seeds: initialisation, order, augmentation
@@ -125,7 +125,7 @@ def seeded(
         torch.manual_seed(seed)
         yield
 
-# %% ../nbs/03_train.ipynb #627b1a12
+# %% ../nbs/03_train.ipynb #b3e21831
 def pick_device(
     name: str = "auto", # "auto", "cpu", "cuda", "cuda:1", "mps", ...
 ) -> torch.device:
@@ -144,7 +144,7 @@ def has_bf16(
     if device.type != "cpu": return False
     return any(getattr(torch.cpu, f, bool)() for f in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
-# %% ../nbs/03_train.ipynb #91725568
+# %% ../nbs/03_train.ipynb #6a89f3ab
 def keep_memory() -> bool:  # did the C library take the settings?
     "Tell glibc's allocator to keep freed memory instead of returning it to the kernel, for this process."
     try: mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -152,7 +152,7 @@ def keep_memory() -> bool:  # did the C library take the settings?
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # names of malloc.h
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
 
-# %% ../nbs/03_train.ipynb #eb50d2c0
+# %% ../nbs/03_train.ipynb #2d3d58dc
 def lr_at(
     recipe: Recipe,
     step: int,             # steps done so far
@@ -160,11 +160,11 @@ def lr_at(
 ) -> float:  # the learning rate of the next step
     "Linear warm-up from zero to `recipe.lr`, then a cosine to zero at the end, or constant."
     warm, total = recipe.warmup * steps_per_epoch, recipe.epochs * steps_per_epoch
-    if step + 1 < warm: return recipe.lr * (step + 1) / warm
+    if step < warm: return recipe.lr * min(1, (step + 1) / warm)
     if recipe.schedule == "constant": return recipe.lr
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1, (step - warm) / max(1, total - warm))))
 
-# %% ../nbs/03_train.ipynb #c6efbd8d
+# %% ../nbs/03_train.ipynb #21cde1fd
 def make_optimizer(
     model: torch.nn.Module,
     recipe: Recipe,
@@ -178,7 +178,7 @@ def make_optimizer(
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     return dict(adamw=torch.optim.AdamW, adam=torch.optim.Adam)[recipe.optimizer](groups, lr=recipe.lr)
 
-# %% ../nbs/03_train.ipynb #c7ab76bb
+# %% ../nbs/03_train.ipynb #00ffccae
 class Stopwatch:
     "Adds up the seconds spent inside its `with` blocks, waiting for the device at both ends."
     def __init__(self, device: torch.device): self.device, self.seconds = device, 0.0
@@ -188,7 +188,7 @@ class Stopwatch:
     def __enter__(self): self._start = self._now(); return self
     def __exit__(self, *_): self.seconds += self._now() - self._start
 
-# %% ../nbs/03_train.ipynb #a11cb363
+# %% ../nbs/03_train.ipynb #e6ec0e00
 tta_names = ("none", "flip", "full")
 
 def views(
@@ -203,7 +203,7 @@ def views(
     seen = [(0.5 if moved else 1.0, x), *moved]
     return seen if tta == "none" else [(s / 2, v) for s, x in seen for v in (x, x.flip(-1))]
 
-# %% ../nbs/03_train.ipynb #5a40d504
+# %% ../nbs/03_train.ipynb #6e27b9c6
 @torch.no_grad()
 def predict_logits(
     model: torch.nn.Module,  # a trained network; its `info` says how it wants images normalised
@@ -221,7 +221,7 @@ def predict_logits(
         logits.append(sum(weight * model(view) for weight, view in views(x, tta)).float().cpu())
     return torch.cat(logits)
 
-# %% ../nbs/03_train.ipynb #5cc50451
+# %% ../nbs/03_train.ipynb #16cdd69d
 def score(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
@@ -232,7 +232,7 @@ def score(
     share = lambda hits: hits.sum().item() / len(y)
     return dict(loss=F.cross_entropy(logits, y).item(), top1=share(ranked[:, 0]), top5=share(ranked.any(1)))
 
-# %% ../nbs/03_train.ipynb #f2f5e95a
+# %% ../nbs/03_train.ipynb #33a3d9af
 class BestEpoch:
     "Keeps the weights of the epoch with the best validation accuracy and says when patience has run out."
     def __init__(self, patience: int): self.patience, self.epoch, self.top1, self.state = patience, -1, -1.0, None
@@ -246,7 +246,7 @@ class BestEpoch:
             self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
         return epoch - self.epoch >= self.patience
 
-# %% ../nbs/03_train.ipynb #59a526c8
+# %% ../nbs/03_train.ipynb #57248a1d
 def model_info(
     recipe: Recipe,
     train: ImageSet,  # the images to train on
@@ -256,7 +256,7 @@ def model_info(
     return dict(model=recipe.model, classes=list(train.classes), size=train.size,
                 mean=[float(m) for m in stats["mean"]], std=[float(s) for s in stats["std"]], recipe=asdict(recipe))
 
-# %% ../nbs/03_train.ipynb #8dae1562
+# %% ../nbs/03_train.ipynb #e1024b53
 @patch
 def augmentation(self: Recipe,
     info: dict,  # of `model_info`: normalisation and classes
@@ -272,7 +272,7 @@ def augmentation(self: Recipe,
     if self.cutmix: steps.append(CutMix(self.cutmix, n))
     return Compose(steps)
 
-# %% ../nbs/03_train.ipynb #7e26f56b
+# %% ../nbs/03_train.ipynb #4088990f
 class Trainer:
     "All that changes while a run goes on."
     def __init__(self,
@@ -301,7 +301,7 @@ class Trainer:
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
 
-# %% ../nbs/03_train.ipynb #a6c02b77
+# %% ../nbs/03_train.ipynb #0786c1d4
 def moving_average(
     model: torch.nn.Module,
     decay: float,  # per step: average = decay * average + (1 - decay) * weights
@@ -310,7 +310,7 @@ def moving_average(
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
-# %% ../nbs/03_train.ipynb #e5fba3ac
+# %% ../nbs/03_train.ipynb #a45a25ed
 @patch
 def one_epoch(self: Trainer,
     bar,  # a tqdm progress bar that counts images
@@ -338,7 +338,7 @@ def one_epoch(self: Trainer,
         if self.device.type == "cpu": bar.set_postfix(epoch=self.epoch + 1, loss=f"{loss.item():.3f}", refresh=False)
     return dict(lr=lr, train_loss=(losses / len(self.batches)).item(), train_top1=(hits / seen).item())
 
-# %% ../nbs/03_train.ipynb #7ec83ae1
+# %% ../nbs/03_train.ipynb #f3f62f28
 @patch
 def fit(self: Trainer) -> "Run":
     "Train for the recipe's epochs, or until early stopping; raises `InputError` when the loss is not finite any more."
@@ -364,7 +364,7 @@ def fit(self: Trainer) -> "Run":
     chosen.info = self.model.info
     return self.finished(chosen)
 
-# %% ../nbs/03_train.ipynb #1e1e540f
+# %% ../nbs/03_train.ipynb #c1ecbe38
 def commit() -> str:  # a git hash, "+changes" behind it if the package differs from it; "" if this is no checkout
     "The commit of this package, if it runs from a git checkout of its own."
     here = Path(__file__).parent if "__file__" in globals() else Path("../cifar10_nb").resolve()
@@ -383,7 +383,7 @@ def device_name(
         return next(line for line in f if line.startswith("model name")).split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
-# %% ../nbs/03_train.ipynb #d1c875e6
+# %% ../nbs/03_train.ipynb #96c5a8a9
 @dataclass
 class Run:
     "A finished run: its model, its history and what it cost."
@@ -405,7 +405,7 @@ class Run:
     test: dict = field(default_factory=dict)      # loss, top1, top5 on the test images, read once
     test_tta: dict = field(default_factory=dict)  # the same with test-time augmentation, and which one
 
-# %% ../nbs/03_train.ipynb #52a81f2c
+# %% ../nbs/03_train.ipynb #7e54b5c4
 @patch
 def finished(self: Trainer,
     model: torch.nn.Module,  # the weights the recipe chose
@@ -434,7 +434,7 @@ def fit(
     if recipe.patience and not valid: raise InputError("early stopping needs held-out images: pass valid")
     return Trainer(recipe, train, valid, seed, device).fit()
 
-# %% ../nbs/03_train.ipynb #6dc6d8ad
+# %% ../nbs/03_train.ipynb #e08d41f7
 def write_atomic(
     path,         # where
     data: bytes,  # what
@@ -449,7 +449,7 @@ def write_atomic(
         os.replace(tmp, path)
     finally: tmp.unlink(missing_ok=True)
 
-# %% ../nbs/03_train.ipynb #07447e72
+# %% ../nbs/03_train.ipynb #2b78ee63
 def weights_bytes(
     model: torch.nn.Module,  # with `info`
 ) -> bytes:  # a safetensors file; the same weights give the same bytes
@@ -474,7 +474,7 @@ def save(self: Run,
     write_atomic(folder / "run.json", (jsonlib.dumps(self.to_dict(), indent=1) + "\n").encode())
     return folder
 
-# %% ../nbs/03_train.ipynb #6772b1d1
+# %% ../nbs/03_train.ipynb #b048115e
 def parser_of(
     func,  # a function with type hints and docments
 ):
@@ -495,7 +495,7 @@ def parser_of(
             parser.add_argument(*flags, type=p.annotation, default=p.default, metavar=p.annotation.__name__.upper(), help=text)
     return parser
 
-# %% ../nbs/03_train.ipynb #695d40da
+# %% ../nbs/03_train.ipynb #dc7650dd
 def command(
     func,  # a function with type hints and docments
 ):
@@ -512,7 +512,7 @@ def _fail(prog, message, code):
     print(f"{prog}: {message}", file=sys.stderr)
     return code
 
-# %% ../nbs/03_train.ipynb #a35a513e
+# %% ../nbs/03_train.ipynb #5a24866c
 def new_folder(
     out: str,      # what the user asked for; "": choose a name
     default: str,  # name under runs/ if they did not
@@ -534,7 +534,7 @@ def mean_std(
     import statistics
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
-# %% ../nbs/03_train.ipynb #dbd863e3
+# %% ../nbs/03_train.ipynb #86763494
 def train_once(
     recipe: Recipe,
     train: ImageSet,
@@ -553,7 +553,7 @@ def train_once(
     run.save(folder)
     return run
 
-# %% ../nbs/03_train.ipynb #0232d178
+# %% ../nbs/03_train.ipynb #eba2c717
 def run_table(
     runs: list,     # of `Run`, same recipe
     folders: list,  # where they are
@@ -574,7 +574,7 @@ def run_table(
     return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", "next: " + f"cifar10_evaluate {weights} --tta full",
                                                            "      " + f"cifar10_predict PHOTO.jpg --weights {weights}"])
 
-# %% ../nbs/03_train.ipynb #78fff4b1
+# %% ../nbs/03_train.ipynb #79569fda
 @command
 def cifar10_train(
     recipe: str = "small",    # small, scratch, transfer, resnet or final
