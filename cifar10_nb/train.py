@@ -8,7 +8,7 @@ __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded',
            'Trainer', 'moving_average', 'commit', 'device_name', 'Run', 'fit', 'write_atomic', 'weights_bytes',
            'parser_of', 'command', 'new_folder', 'mean_std', 'train_once', 'run_table', 'cifar10_train']
 
-# %% ../nbs/03_train.ipynb #2b0879ba
+# %% ../nbs/03_train.ipynb #5c0ab38d
 import contextlib
 import ctypes
 import difflib
@@ -18,6 +18,7 @@ import json as jsonlib
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -33,7 +34,7 @@ from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, 
 from .data import Batches, ImageSet, InputError, open_data
 from .models import flops_per_image, imagenet_mean, imagenet_std, make_model, models
 
-# %% ../nbs/03_train.ipynb #06478cf9
+# %% ../nbs/03_train.ipynb #b4962424
 @dataclass(frozen=True)
 class Recipe:
     "Everything that decides a training run, and nothing that doesn't; raises `InputError` for impossible values."
@@ -42,7 +43,7 @@ class Recipe:
     pretrained: bool = False        # start from ImageNet weights? (resnet18_imagenet only)
     freeze: bool = False            # train the head only? (resnet18_imagenet only)
     normalize: str = "data"         # "data": mean and std of the training images; "imagenet": ImageNet's
-    epochs: int = 10                # passes over the training images
+    epochs: int = 9                # passes over the training images
     batch_size: int = 128           # images a step
     optimizer: str = "sgd"          # "sgd" (Nesterov), "adamw" or "adam"
     lr: float = 0.1                 # learning rate at its peak
@@ -67,7 +68,7 @@ class Recipe:
 
     def __post_init__(self): self.check()
 
-# %% ../nbs/03_train.ipynb #ff6f3264
+# %% ../nbs/03_train.ipynb #1e066ea7
 _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam"), schedule=("cosine", "constant"),
     crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), model=tuple(models))
 _ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), weight_decay=(0, 100),
@@ -87,12 +88,12 @@ def check(self: Recipe):
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
-# %% ../nbs/03_train.ipynb #5401fe9c
+# %% ../nbs/03_train.ipynb #3a2b8c00
 recipes = {r.name: r for r in (
     Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
         optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
     Recipe("scratch", optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", precision="fp32"),
-    Recipe("small", epochs=10, warmup=2, crop=2, flip="random", label_smoothing=0.1),
+    Recipe("small", optimizer="adamw", lr=3e-3, weight_decay=0.05, warmup=2, crop=2, flip="random", label_smoothing=0.1),
     Recipe("resnet", model="resnet18_cifar", epochs=30, batch_size=384, optimizer="adamw", lr=2e-3, weight_decay=0.02,
         warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16, label_smoothing=0.1),
     Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.2, warmup=3, crop=4, flip="random",
@@ -109,7 +110,7 @@ def get_recipe(
                          else f"choose one of {', '.join(recipes)}"))
     return replace(recipes[name], **{k: v for k, v in overrides.items() if v is not None})
 
-# %% ../nbs/03_train.ipynb #f5355347
+# %% ../nbs/03_train.ipynb #2010ccdb
 def seeds_of(
     seed: int, # the run's seed
 ) -> tuple:  # three int seeds: initialisation, order, augmentation
@@ -125,7 +126,7 @@ def seeded(
         torch.manual_seed(seed)
         yield
 
-# %% ../nbs/03_train.ipynb #b3e21831
+# %% ../nbs/03_train.ipynb #2c0ab758
 def pick_device(
     name: str = "auto", # "auto", "cpu", "cuda", "cuda:1", "mps", ...
 ) -> torch.device:
@@ -144,7 +145,7 @@ def has_bf16(
     if device.type != "cpu": return False
     return any(getattr(torch.cpu, f, bool)() for f in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
-# %% ../nbs/03_train.ipynb #6a89f3ab
+# %% ../nbs/03_train.ipynb #73c59cc9
 def keep_memory() -> bool:  # did the C library take the settings?
     "Tell glibc's allocator to keep freed memory instead of returning it to the kernel, for this process."
     try: mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -152,7 +153,7 @@ def keep_memory() -> bool:  # did the C library take the settings?
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # names of malloc.h
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
 
-# %% ../nbs/03_train.ipynb #2d3d58dc
+# %% ../nbs/03_train.ipynb #f08894d7
 def lr_at(
     recipe: Recipe,
     step: int,             # steps done so far
@@ -164,7 +165,7 @@ def lr_at(
     if recipe.schedule == "constant": return recipe.lr
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1, (step - warm) / max(1, total - warm))))
 
-# %% ../nbs/03_train.ipynb #21cde1fd
+# %% ../nbs/03_train.ipynb #2f6ae756
 def make_optimizer(
     model: torch.nn.Module,
     recipe: Recipe,
@@ -178,7 +179,7 @@ def make_optimizer(
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     return dict(adamw=torch.optim.AdamW, adam=torch.optim.Adam)[recipe.optimizer](groups, lr=recipe.lr)
 
-# %% ../nbs/03_train.ipynb #00ffccae
+# %% ../nbs/03_train.ipynb #d4101e22
 class Stopwatch:
     "Adds up the seconds spent inside its `with` blocks, waiting for the device at both ends."
     def __init__(self, device: torch.device): self.device, self.seconds = device, 0.0
@@ -188,7 +189,7 @@ class Stopwatch:
     def __enter__(self): self._start = self._now(); return self
     def __exit__(self, *_): self.seconds += self._now() - self._start
 
-# %% ../nbs/03_train.ipynb #e6ec0e00
+# %% ../nbs/03_train.ipynb #b68e9d65
 tta_names = ("none", "flip", "full")
 
 def views(
@@ -203,7 +204,7 @@ def views(
     seen = [(0.5 if moved else 1.0, x), *moved]
     return seen if tta == "none" else [(s / 2, v) for s, x in seen for v in (x, x.flip(-1))]
 
-# %% ../nbs/03_train.ipynb #6e27b9c6
+# %% ../nbs/03_train.ipynb #94a168e3
 @torch.no_grad()
 def predict_logits(
     model: torch.nn.Module,  # a trained network; its `info` says how it wants images normalised
@@ -221,7 +222,7 @@ def predict_logits(
         logits.append(sum(weight * model(view) for weight, view in views(x, tta)).float().cpu())
     return torch.cat(logits)
 
-# %% ../nbs/03_train.ipynb #16cdd69d
+# %% ../nbs/03_train.ipynb #565cef99
 def score(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
@@ -232,7 +233,7 @@ def score(
     share = lambda hits: hits.sum().item() / len(y)
     return dict(loss=F.cross_entropy(logits, y).item(), top1=share(ranked[:, 0]), top5=share(ranked.any(1)))
 
-# %% ../nbs/03_train.ipynb #33a3d9af
+# %% ../nbs/03_train.ipynb #3637b0b5
 class BestEpoch:
     "Keeps the weights of the epoch with the best validation accuracy and says when patience has run out."
     def __init__(self, patience: int): self.patience, self.epoch, self.top1, self.state = patience, -1, -1.0, None
@@ -246,7 +247,7 @@ class BestEpoch:
             self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
         return epoch - self.epoch >= self.patience
 
-# %% ../nbs/03_train.ipynb #57248a1d
+# %% ../nbs/03_train.ipynb #ace05848
 def model_info(
     recipe: Recipe,
     train: ImageSet,  # the images to train on
@@ -256,15 +257,16 @@ def model_info(
     return dict(model=recipe.model, classes=list(train.classes), size=train.size,
                 mean=[float(m) for m in stats["mean"]], std=[float(s) for s in stats["std"]], recipe=asdict(recipe))
 
-# %% ../nbs/03_train.ipynb #e1024b53
+# %% ../nbs/03_train.ipynb #695bc0ae
 @patch
 def augmentation(self: Recipe,
-    info: dict,  # of `model_info`: normalisation and classes
+    info: dict,     # of `model_info`: normalisation and classes
+    seed: int = 0,  # which images an alternating flip mirrors first
 ) -> Compose:  # uint8 [n, 3, h, w] and int64 [n] in; float32 out, labels soft after MixUp or CutMix
     "The recipe's augmentation, in the original project's order: geometry, RandAugment, Cutout, Normalize, MixUp."
     steps, n = [], len(info["classes"])
     if self.crop: steps.append(RandomCrop(self.crop, self.crop_mode))
-    if self.flip != "none": steps.append(HorizontalFlip(self.flip))
+    if self.flip != "none": steps.append(HorizontalFlip(self.flip, seed))
     if self.randaugment: steps.append(RandAugment(*self.randaugment))
     if self.cutout: steps.append(Cutout(self.cutout))
     steps.append(Normalize(info["mean"], info["std"]))
@@ -272,7 +274,7 @@ def augmentation(self: Recipe,
     if self.cutmix: steps.append(CutMix(self.cutmix, n))
     return Compose(steps)
 
-# %% ../nbs/03_train.ipynb #4088990f
+# %% ../nbs/03_train.ipynb #b488b9dc
 class Trainer:
     "All that changes while a run goes on."
     def __init__(self,
@@ -295,13 +297,13 @@ class Trainer:
             self.model = model.to(self.device, memory_format=torch.channels_last)
             self.model.info = info
             self.batches = Batches(self.train, recipe.batch_size, drop_last=len(train) > recipe.batch_size, seed=for_order)
-            self.chance = torch.Generator(self.device).manual_seed(for_chance)
-            self.augment = recipe.augmentation(info)
+            self.chance = torch.Generator().manual_seed(for_chance)  # on the CPU: the same dice on every device
+            self.augment = recipe.augmentation(info, for_chance)
             self.optimizer = make_optimizer(self.model, recipe)
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
 
-# %% ../nbs/03_train.ipynb #0786c1d4
+# %% ../nbs/03_train.ipynb #d901df9e
 def moving_average(
     model: torch.nn.Module,
     decay: float,  # per step: average = decay * average + (1 - decay) * weights
@@ -310,13 +312,14 @@ def moving_average(
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
-# %% ../nbs/03_train.ipynb #a45a25ed
+# %% ../nbs/03_train.ipynb #e829437e
 @patch
 def one_epoch(self: Trainer,
     bar,  # a tqdm progress bar that counts images
 ) -> dict:  # lr (of the last step), train_loss, train_top1 (on augmented images; against the heavier label if mixed)
     "Train for one epoch."
     r, losses, hits, seen = self.recipe, 0, 0, 0
+    accuracy = dict(accuracy=_accuracy(self.history[-1])) if self.history else {}
     self.model.train()
     for x, y, index in self.batches:
         x, y = self.augment(x, y, self.chance, epoch=self.epoch, index=index)
@@ -335,17 +338,22 @@ def one_epoch(self: Trainer,
         losses, seen = losses + loss.detach(), seen + len(x)
         hits = hits + (out.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum()
         bar.update(len(x))
-        if self.device.type == "cpu": bar.set_postfix(epoch=self.epoch + 1, loss=f"{loss.item():.3f}", refresh=False)
+        if self.device.type == "cpu": bar.set_postfix(epoch=self.epoch + 1, loss=f"{loss.item():.3f}", **accuracy, refresh=False)
     return dict(lr=lr, train_loss=(losses / len(self.batches)).item(), train_top1=(hits / seen).item())
 
-# %% ../nbs/03_train.ipynb #f3f62f28
+def _accuracy(row):
+    "The latest accuracy, for the progress bar: on held-out images if there are any."
+    return f"{row.get('valid_top1', row['train_top1']):.1%}"
+
+# %% ../nbs/03_train.ipynb #547a2c4e
 @patch
 def fit(self: Trainer) -> "Run":
     "Train for the recipe's epochs, or until early stopping; raises `InputError` when the loss is not finite any more."
     from tqdm.auto import tqdm
     r, n = self.recipe, len(self.batches) * self.batches.batch_size
     chosen = self.average.module if self.average else self.model
-    with tqdm(total=r.epochs * n, unit=" images", unit_scale=True, desc=r.name, file=sys.stderr) as bar:
+    in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules  # a log needs no ten lines a second
+    with tqdm(total=r.epochs * n, unit=" images", unit_scale=True, desc=r.name, mininterval=10 if in_log else 0.2) as bar:
         while self.epoch < r.epochs:
             with self.watch: row = self.one_epoch(bar)
             if not math.isfinite(row["train_loss"]):
@@ -356,15 +364,14 @@ def fit(self: Trainer) -> "Run":
                 result = score(predict_logits(chosen, self.valid), self.valid.y)
                 row |= dict(valid_loss=result["loss"], valid_top1=result["top1"])
             self.history.append(dict(epoch=self.epoch + 1, **row, seconds=self.watch.seconds))
-            bar.set_postfix(epoch=self.epoch + 1, loss=f"{row['train_loss']:.3f}",
-                            accuracy=f"{row.get('valid_top1', row['train_top1']):.2%}")
+            bar.set_postfix(epoch=self.epoch + 1, loss=f"{row['train_loss']:.3f}", accuracy=_accuracy(row))
             self.epoch += 1
             if r.patience and self.best.update(self.epoch, row["valid_top1"], chosen): break
     if r.patience: chosen.load_state_dict(self.best.state)
     chosen.info = self.model.info
     return self.finished(chosen)
 
-# %% ../nbs/03_train.ipynb #c1ecbe38
+# %% ../nbs/03_train.ipynb #ca6c2c74
 def commit() -> str:  # a git hash, "+changes" behind it if the package differs from it; "" if this is no checkout
     "The commit of this package, if it runs from a git checkout of its own."
     here = Path(__file__).parent if "__file__" in globals() else Path("../cifar10_nb").resolve()
@@ -383,7 +390,7 @@ def device_name(
         return next(line for line in f if line.startswith("model name")).split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
-# %% ../nbs/03_train.ipynb #96c5a8a9
+# %% ../nbs/03_train.ipynb #b4136fa7
 @dataclass
 class Run:
     "A finished run: its model, its history and what it cost."
@@ -405,7 +412,7 @@ class Run:
     test: dict = field(default_factory=dict)      # loss, top1, top5 on the test images, read once
     test_tta: dict = field(default_factory=dict)  # the same with test-time augmentation, and which one
 
-# %% ../nbs/03_train.ipynb #7e54b5c4
+# %% ../nbs/03_train.ipynb #f06f3189
 @patch
 def finished(self: Trainer,
     model: torch.nn.Module,  # the weights the recipe chose
@@ -434,7 +441,7 @@ def fit(
     if recipe.patience and not valid: raise InputError("early stopping needs held-out images: pass valid")
     return Trainer(recipe, train, valid, seed, device).fit()
 
-# %% ../nbs/03_train.ipynb #e08d41f7
+# %% ../nbs/03_train.ipynb #5fc56e8a
 def write_atomic(
     path,         # where
     data: bytes,  # what
@@ -449,7 +456,7 @@ def write_atomic(
         os.replace(tmp, path)
     finally: tmp.unlink(missing_ok=True)
 
-# %% ../nbs/03_train.ipynb #2b78ee63
+# %% ../nbs/03_train.ipynb #191b1fe5
 def weights_bytes(
     model: torch.nn.Module,  # with `info`
 ) -> bytes:  # a safetensors file; the same weights give the same bytes
@@ -474,7 +481,7 @@ def save(self: Run,
     write_atomic(folder / "run.json", (jsonlib.dumps(self.to_dict(), indent=1) + "\n").encode())
     return folder
 
-# %% ../nbs/03_train.ipynb #b048115e
+# %% ../nbs/03_train.ipynb #544dde76
 def parser_of(
     func,  # a function with type hints and docments
 ):
@@ -495,7 +502,7 @@ def parser_of(
             parser.add_argument(*flags, type=p.annotation, default=p.default, metavar=p.annotation.__name__.upper(), help=text)
     return parser
 
-# %% ../nbs/03_train.ipynb #dc7650dd
+# %% ../nbs/03_train.ipynb #4a22a30e
 def command(
     func,  # a function with type hints and docments
 ):
@@ -512,7 +519,7 @@ def _fail(prog, message, code):
     print(f"{prog}: {message}", file=sys.stderr)
     return code
 
-# %% ../nbs/03_train.ipynb #5a24866c
+# %% ../nbs/03_train.ipynb #a45f976b
 def new_folder(
     out: str,      # what the user asked for; "": choose a name
     default: str,  # name under runs/ if they did not
@@ -534,7 +541,7 @@ def mean_std(
     import statistics
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
-# %% ../nbs/03_train.ipynb #86763494
+# %% ../nbs/03_train.ipynb #12a3d37f
 def train_once(
     recipe: Recipe,
     train: ImageSet,
@@ -553,7 +560,7 @@ def train_once(
     run.save(folder)
     return run
 
-# %% ../nbs/03_train.ipynb #eba2c717
+# %% ../nbs/03_train.ipynb #e6423450
 def run_table(
     runs: list,     # of `Run`, same recipe
     folders: list,  # where they are
@@ -574,7 +581,7 @@ def run_table(
     return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", "next: " + f"cifar10_evaluate {weights} --tta full",
                                                            "      " + f"cifar10_predict PHOTO.jpg --weights {weights}"])
 
-# %% ../nbs/03_train.ipynb #79569fda
+# %% ../nbs/03_train.ipynb #f2718d7a
 @command
 def cifar10_train(
     recipe: str = "small",    # small, scratch, transfer, resnet or final
@@ -595,7 +602,8 @@ def cifar10_train(
     pick_device(device)
     if out: new_folder(out, "")
     train, test = open_data(data)
-    if not out or seeds == 1: base = new_folder(out, f"{recipe}-{train.source.split(':')[0]}-seed{seed}".replace(" ", "-"))
+    source = re.sub(r"[^\w-]+", "-", train.source.removeprefix("folder:").removesuffix(" (folder)"))
+    if not out or seeds == 1: base = new_folder(out, f"{recipe}-{source}-seed{seed}")
     else: base = Path(out)
     folders = [base if seeds == 1 else new_folder(str(base / f"seed{s}"), "") for s in range(seed, seed + seeds)]
     runs = [train_once(chosen, train, test, s, device, f) for s, f in zip(range(seed, seed + seeds), folders)]

@@ -1,0 +1,150 @@
+"The three commands as a user runs them: in a process of their own, on a small folder of drawn images."
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from cifar10_nb.data import drawn
+
+
+def run(command, *args, cwd, env=None):
+    script = Path(sys.executable).parent / command
+    return subprocess.run([script, *map(str, args)], cwd=cwd, text=True, capture_output=True, env={**os.environ, **(env or {})})
+
+
+def one_line(done, *words):
+    "The answer to a mistake: exit code 2, nothing on stdout, one line on stderr that names it."
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for w in words: assert w in done.stderr
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    "A folder with images/train and images/test (ten classes, 200 and 50 images) and a cache of its own."
+    root = tmp_path_factory.mktemp("commands")
+    for part, images in zip(("train", "test"), drawn(200, 50)):
+        for i, (x, y) in enumerate(zip(images.x, images.y)):
+            path = root / "images" / part / images.classes[y] / f"{i:04}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(x.permute(1, 2, 0).numpy()).save(path)
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        m.delenv("CIFAR10_NB_DATA", raising=False)
+        yield root
+
+
+@pytest.fixture(scope="module")
+def trained(here):
+    done = run("cifar10_train", "--data", "images", "--epochs", 2, "--batch-size", 20, "--out", "first", "--json", cwd=here)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_train_writes_what_it_prints(here, trained):
+    on_file = json.loads((here / "first/run.json").read_text())
+    assert {k: v for k, v in trained.items() if k != "out"} == on_file
+    assert set(on_file["test"]) == {"top1", "top5", "loss"} and 0 <= on_file["test"]["top1"] <= 1
+    assert on_file["recipe"]["epochs"] == 2 and on_file["recipe"]["batch_size"] == 20 and len(on_file["history"]) == 2
+    assert on_file["source"] == "folder:images" and on_file["n_train"] == 180 and on_file["n_valid"] == 20
+
+
+def test_evaluate_gives_the_same_digits(here, trained):
+    done = run("cifar10_evaluate", "first/model.safetensors", "--data", "images", "--json", cwd=here)
+    assert json.loads(done.stdout)["test"] == trained["test"]
+    done = run("cifar10_evaluate", "first", "--data", "images", "--tta", "flip", "--json", cwd=here)
+    assert json.loads(done.stdout)["test"]["top1"] == trained["test_tta"]["top1"]
+
+
+def test_same_seed_same_bytes_and_readable_table(here, trained):
+    done = run("cifar10_train", "--data", "images", "--epochs", 2, "--batch_size", 20, "--out", "again", cwd=here)
+    assert "test accuracy" in done.stdout and "next: cifar10_evaluate" in done.stdout
+    assert (here / "again/model.safetensors").read_bytes() == (here / "first/model.safetensors").read_bytes()
+
+
+def test_a_run_is_never_written_over(here, trained):
+    before = (here / "first/run.json").read_bytes()
+    one_line(run("cifar10_train", "--data", "images", "--out", "first", cwd=here), "first holds a run already")
+    assert (here / "first/run.json").read_bytes() == before
+
+
+def test_predict_any_picture(here, trained):
+    photo = here / "a photo.png"
+    Image.open(here / "images/test/frog" / sorted(os.listdir(here / "images/test/frog"))[0]).resize((200, 300)).convert("P").save(photo)
+    done = run("cifar10_predict", photo, photo, "--weights", "first", "--topk", 3, "--json", cwd=here)
+    said = json.loads(done.stdout)["predictions"]
+    assert [len(p["top"]) for p in said] == [3, 3] and said[0]["top"] == said[1]["top"]
+    assert said[0]["top"][0]["probability"] >= said[0]["top"][1]["probability"]
+
+
+def test_transfer_from_the_cache_folder_of_torch(here):
+    from torchvision.models import resnet18
+    home = here / "torch"
+    (home / "hub/checkpoints").mkdir(parents=True)
+    with torch.random.fork_rng():
+        torch.save(resnet18().state_dict(), home / "hub/checkpoints/resnet18-f37072fd.pth")
+    small = here / "few"
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            (small / part / name).mkdir(parents=True)
+            for f in sorted((here / "images" / part / name).iterdir())[:5]: (small / part / name / f.name).write_bytes(f.read_bytes())
+    args = ("--recipe", "transfer", "--data", "few", "--epochs", 1, "--batch_size", 4, "--json")
+    done = run("cifar10_train", *args, "--out", "transfer", cwd=here, env=dict(TORCH_HOME=str(home)))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["recipe"]["model"] == "resnet18_imagenet"
+    # no file, and a network that answers nothing
+    offline = dict(TORCH_HOME=str(here / "empty"), https_proxy="http://127.0.0.1:9", HTTPS_PROXY="http://127.0.0.1:9")
+    done = run("cifar10_train", *args, "--out", "offline", cwd=here, env=offline)
+    assert done.returncode == 2 and "no ImageNet weights: put https://" in done.stderr.strip().splitlines()[-1]
+    assert not (here / "offline").exists()
+    # a file that is no weights file
+    (here / "broken/hub/checkpoints").mkdir(parents=True)
+    (here / "broken/hub/checkpoints/resnet18-f37072fd.pth").write_bytes(b"nonsense")
+    one_line(run("cifar10_train", *args, "--out", "offline", cwd=here, env=dict(TORCH_HOME=str(here / "broken"))), "is no weights file")
+
+
+@pytest.mark.parametrize("args, words", [
+    (("--recipe", "smal"), ("no recipe is called 'smal'", "small")),
+    (("--epochs", "many"), ("--epochs", "'many'", "--help")),
+    (("--epochs", "0"), ("epochs is 0",)),
+    (("--batch_size", "0"), ("batch_size is 0",)),
+    (("--lr", "nan"), ("lr is nan",)),
+    (("--seeds", "0"), ("--seeds is 0",)),
+    (("--seed", "-1"), ("--seed is -1",)),
+    (("--device", "toaster"), ("no device 'toaster'",)),
+    (("--data", "nowhere"), ("nowhere",)),
+    (("--colour", "red"), ("--colour",)),
+])
+def test_mistakes_of_train(here, args, words):
+    one_line(run("cifar10_train", *args, cwd=here), "cifar10_train: ", *words)
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("command, args, words", [
+    ("cifar10_evaluate", ("nowhere",), ("no weights at nowhere",)),
+    ("cifar10_evaluate", ("first", "--data", "images", "--tta", "twice"), ("'twice'", "none, flip, full")),
+    ("cifar10_evaluate", ("images/test/cat",), ("no weights at",)),
+    ("cifar10_evaluate", (), ("weights",)),
+    ("cifar10_predict", ("no.png", "--weights", "first"), ("no.png",)),
+    ("cifar10_predict", ("first/run.json", "--weights", "first"), ("run.json",)),
+    ("cifar10_predict", ("no.png",), ("there is no run under runs/",)),
+    ("cifar10_predict", ("no.png", "--weights", "first", "--topk", "0"), ("topk is 0",)),
+])
+def test_mistakes_of_the_others(here, trained, command, args, words):
+    one_line(run(command, *args, cwd=here), f"{command}: ", *words)
+
+
+@pytest.mark.parametrize("command", ["cifar10_train", "cifar10_evaluate", "cifar10_predict"])
+def test_help_is_complete(here, command):
+    done = run(command, "--help", cwd=here)
+    assert done.returncode == 0
+    options = re.split(r"\n  (?=--|-h)", done.stdout)[1:]
+    for option in options: assert len(re.sub(r"--?[\w-]+|[A-Z]+,?", "", option).split()) >= 2, f"no help for {option}"
+    assert "--json" in done.stdout and "--device" in done.stdout
