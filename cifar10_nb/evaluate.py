@@ -6,7 +6,7 @@
 __all__ = ['plot_history', 'load_model', 'Scores', 'evaluate', 'plot_per_class', 'plot_confusion', 'mistakes', 'plot_mistakes',
            'predict', 'cifar10_evaluate', 'newest_weights', 'cifar10_predict', 'load_results', 'result_table']
 
-# %% ../nbs/04_evaluate.ipynb #56d5352b
+# %% ../nbs/04_evaluate.ipynb #2546809a
 import json as jsonlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from .data import ImageSet, InputError, open_data, open_image
 from .models import make_model
 from .train import Recipe, command, mean_std, pick_device, predict_logits, score, tta_names
 
-# %% ../nbs/04_evaluate.ipynb #4f95c816
+# %% ../nbs/04_evaluate.ipynb #b00007da
 _train_colour, _valid_colour = "#4477aa", "#ee6677"  # told apart with any kind of colour vision
 
 def plot_history(
@@ -37,7 +37,7 @@ def plot_history(
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #20e6cf1e
+# %% ../nbs/04_evaluate.ipynb #fa301bb3
 def _info_of(path):
     "The `info` in the header of a weights file; raises `InputError`."
     from safetensors import SafetensorError, safe_open
@@ -50,7 +50,7 @@ def _info_of(path):
         raise InputError(f"{path} was not written by this package: its header does not say which model it is") from e
     return info
 
-# %% ../nbs/04_evaluate.ipynb #8559f0d8
+# %% ../nbs/04_evaluate.ipynb #218a6691
 def load_model(
     path,                 # a model.safetensors, or the folder of a run
     device: str = "auto", # see `pick_device`
@@ -68,7 +68,7 @@ def load_model(
     model.info = info
     return model.to(pick_device(device), memory_format=torch.channels_last).eval()
 
-# %% ../nbs/04_evaluate.ipynb #91fed504
+# %% ../nbs/04_evaluate.ipynb #73d9a9ba
 @dataclass
 class Scores:
     "What a model is worth on some images; fractions, not per cent."
@@ -87,7 +87,7 @@ class Scores:
         d["per_class"] = {k: None if v != v else v for k, v in self.per_class.items()}
         return dict(test=dict(top1=self.top1, top5=self.top5, loss=self.loss), **d)
 
-# %% ../nbs/04_evaluate.ipynb #0ad7ded7
+# %% ../nbs/04_evaluate.ipynb #327d02c0
 def evaluate(
     model: torch.nn.Module,  # trained, with `info`: from `fit` or `load_model`
     images: ImageSet,        # of the same classes
@@ -106,7 +106,7 @@ def evaluate(
     return Scores(**score(logits, y), n=len(y), source=images.source, tta=tta, per_class=per_class,
                   confusion=confusion.tolist(), logits=logits)
 
-# %% ../nbs/04_evaluate.ipynb #317aae11
+# %% ../nbs/04_evaluate.ipynb #63a61c40
 def plot_per_class(
     scores: Scores,
 ):  # matplotlib Figure: a bar a class, the mean as a line
@@ -114,15 +114,15 @@ def plot_per_class(
     import matplotlib.pyplot as plt
     fig, ax = plt.subplots(figsize=(8, 2.8), dpi=90, layout="constrained")
     bars = ax.bar(list(scores.per_class), list(scores.per_class.values()), color=_train_colour)
-    ax.bar_label(bars, [f"{v:.1%}" for v in scores.per_class.values()], fontsize=8)
+    ax.bar_label(bars, [f"{v:.1%}" for v in scores.per_class.values()], fontsize=8, label_type="center", color="white")
     ax.axhline(scores.top1, color=_valid_colour, ls="--", label=f"all: {scores.top1:.2%}")
-    ax.set(title=f"Accuracy by class on {scores.n:,} test images ({scores.source})", ylabel="accuracy", ylim=(0, 1.1))
+    ax.set(title=f"Accuracy by class on {scores.n:,} test images ({scores.source})", ylabel="accuracy", ylim=(0, 1.05))
     ax.tick_params(axis="x", rotation=25)
     ax.legend(loc="lower right")
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #93a0cc08
+# %% ../nbs/04_evaluate.ipynb #50de8f14
 def plot_confusion(
     scores: Scores,
 ):  # matplotlib Figure: true classes down, predicted ones across, counts in the cells
@@ -141,7 +141,7 @@ def plot_confusion(
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #5ddb88c5
+# %% ../nbs/04_evaluate.ipynb #157aa959
 def mistakes(
     scores: Scores,
     images: ImageSet,  # the images that were scored
@@ -171,7 +171,7 @@ def plot_mistakes(
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #7af52d2e
+# %% ../nbs/04_evaluate.ipynb #b576042f
 def predict(
     model: torch.nn.Module,  # trained, with `info`
     paths: list,             # image files
@@ -187,7 +187,7 @@ def predict(
     p, which = predict_logits(model, images, tta).softmax(1).topk(min(topk, len(names)), dim=1)
     return [[(names[c], q) for c, q in zip(cs, qs)] for cs, qs in zip(which.tolist(), p.tolist())]
 
-# %% ../nbs/04_evaluate.ipynb #b23371c8
+# %% ../nbs/04_evaluate.ipynb #7cbc8fe1
 @command
 def cifar10_evaluate(
     weights: str,          # a model.safetensors, or the folder of a run
@@ -210,7 +210,7 @@ def _score_table(scores):
     lines += [(name, f"{a:.1%}") for name, a in scores.per_class.items()]
     return "\n".join(f"{k:<14} {v}".rstrip() for k, v in lines)
 
-# %% ../nbs/04_evaluate.ipynb #df6e0e95
+# %% ../nbs/04_evaluate.ipynb #81c069d8
 def newest_weights(
     folder = "runs",  # where runs are
 ) -> Path:
@@ -236,7 +236,7 @@ def cifar10_predict(
     else:
         for f, a in zip(images, answers): print(f"{f}\n" + "\n".join(f"  {p:7.2%}  {c}" for c, p in a))
 
-# %% ../nbs/04_evaluate.ipynb #70b69ffb
+# %% ../nbs/04_evaluate.ipynb #3260abf6
 def load_results(
     folder = "results",  # holds files written by `cifar10_train`
 ) -> list:  # dicts as in run.json, in the order of the file names
