@@ -6,7 +6,7 @@
 __all__ = ['imagenet_mean', 'imagenet_std', 'models', 'conv_block', 'Residual', 'SmallCNN', 'flops_per_image', 'Summary',
            'summary', 'resnet18_cifar', 'ImageNetResNet18', 'imagenet_weights', 'resnet18_imagenet', 'make_model']
 
-# %% ../nbs/01_models.ipynb #0c56b038
+# %% ../nbs/01_models.ipynb #044f3e0e
 import copy
 from collections import OrderedDict
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .data import InputError, download
 
-# %% ../nbs/01_models.ipynb #5111ae33
+# %% ../nbs/01_models.ipynb #52b75353
 def conv_block(
     n_in: int,   # channels in
     n_out: int,  # channels out
@@ -27,12 +27,12 @@ def conv_block(
     return nn.Sequential(
         nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
 
-# %% ../nbs/01_models.ipynb #5b6eee10
+# %% ../nbs/01_models.ipynb #bfd8564f
 class Residual(nn.Sequential):
     "A chain of layers whose output is added to its input."
     def forward(self, x): return x + super().forward(x)
 
-# %% ../nbs/01_models.ipynb #cbd74e07
+# %% ../nbs/01_models.ipynb #5aa55366
 class SmallCNN(nn.Sequential):
     "Seven 3x3 convolutions in four stages, global max-pooling, one linear layer; any input from 16x16 up."
     def __init__(self,
@@ -54,7 +54,7 @@ class SmallCNN(nn.Sequential):
         nn.init.normal_(self.head.weight, std=0.01)  # nearly equal outputs at first: see the first check below
         nn.init.zeros_(self.head.bias)
 
-# %% ../nbs/01_models.ipynb #0f8996af
+# %% ../nbs/01_models.ipynb #037417e7
 def _counted(model, size, training):
     "A `FlopCounterMode` that watched one image pass (and its gradients, if `training`) through a copy on `meta`."
     m = copy.deepcopy(model).to("meta").train(training)
@@ -65,7 +65,7 @@ def _counted(model, size, training):
         if training: out.sum().backward()
     return counter
 
-# %% ../nbs/01_models.ipynb #7bf50ca5
+# %% ../nbs/01_models.ipynb #75493f8a
 def flops_per_image(
     model: nn.Module,       # any network that takes float [n, 3, size, size]
     size: int = 32,         # height and width of the image in pixels
@@ -75,7 +75,7 @@ def flops_per_image(
     with torch.set_grad_enabled(training):
         return _counted(model, size, training).get_total_flops() / 2
 
-# %% ../nbs/01_models.ipynb #8d187b2b
+# %% ../nbs/01_models.ipynb #414c63ec
 class Summary(list):
     "Rows of (layer, kind, output shape, parameters, FLOPs); prints as a text table, shows as Markdown in a notebook."
     head = ("layer", "kind", "output", "parameters", "MFLOP")
@@ -96,7 +96,7 @@ class Summary(list):
         rows = ["| " + " | ".join(self.head) + " |", "| --- | --- | --- | ---: | ---: |"]
         return "\n".join(rows + ["| " + " | ".join(r) + " |" for r in self._cells()] + ["", self.total])
 
-# %% ../nbs/01_models.ipynb #33c438dc
+# %% ../nbs/01_models.ipynb #8cfd7c2c
 def summary(
     model: nn.Module, # any network that takes float [n, 3, size, size]
     size: int = 32,   # height and width of the image in pixels
@@ -113,7 +113,7 @@ def summary(
     return Summary((n, type(leaves[n]).__name__, s, sum(p.numel() for p in leaves[n].parameters()), flops.get(n, 0))
                    for n, s in shapes.items())
 
-# %% ../nbs/01_models.ipynb #599d9bf1
+# %% ../nbs/01_models.ipynb #ffb6c95e
 def resnet18_cifar(
     n_classes: int = 10,  # outputs
 ) -> nn.Module:  # takes float [n, 3, 32, 32], gives [n, n_classes]
@@ -124,7 +124,7 @@ def resnet18_cifar(
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
     return model
 
-# %% ../nbs/01_models.ipynb #053da102
+# %% ../nbs/01_models.ipynb #5d3473cc
 imagenet_mean, imagenet_std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 class ImageNetResNet18(nn.Module):
@@ -149,7 +149,7 @@ class ImageNetResNet18(nn.Module):
         if self.freeze: self.body.eval()
         return self
 
-# %% ../nbs/01_models.ipynb #a7f14d96
+# %% ../nbs/01_models.ipynb #f3f95b28
 def imagenet_weights() -> dict:  # state_dict of torchvision's resnet18
     "ImageNet weights of ResNet-18 from torch's cache folder, downloaded if they are not there; raises `InputError`."
     from torchvision.models import ResNet18_Weights
@@ -163,7 +163,7 @@ def imagenet_weights() -> dict:  # state_dict of torchvision's resnet18
     try: return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as e: raise InputError(f"{path} is no weights file: delete it and run again") from e
 
-# %% ../nbs/01_models.ipynb #aa255a91
+# %% ../nbs/01_models.ipynb #66cfff92
 def resnet18_imagenet(
     n_classes: int = 10,     # outputs
     pretrained: bool = True, # load the ImageNet weights? (else: random ones)
@@ -178,7 +178,7 @@ def resnet18_imagenet(
     if missing: raise InputError("the ImageNet weights in torch's cache folder are not those of a ResNet-18")
     return model
 
-# %% ../nbs/01_models.ipynb #f3060ea7
+# %% ../nbs/01_models.ipynb #b3611fa6
 models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagenet=resnet18_imagenet)
 
 def make_model(
