@@ -8,7 +8,7 @@ __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded',
            'Trainer', 'moving_average', 'commit', 'device_name', 'Run', 'fit', 'write_atomic', 'weights_bytes',
            'parser_of', 'command', 'new_folder', 'mean_std', 'train_once', 'run_table', 'cifar10_train']
 
-# %% ../nbs/03_train.ipynb #8b013582
+# %% ../nbs/03_train.ipynb #0b732dfe
 import contextlib
 import ctypes
 import difflib
@@ -34,7 +34,7 @@ from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, 
 from .data import Batches, ImageSet, InputError, open_data
 from .models import flops_per_image, imagenet_mean, imagenet_std, make_model, models
 
-# %% ../nbs/03_train.ipynb #440b2452
+# %% ../nbs/03_train.ipynb #f83694e6
 @dataclass(frozen=True)
 class Recipe:
     "Everything that decides a training run, and nothing that doesn't; raises `InputError` for impossible values."
@@ -68,7 +68,7 @@ class Recipe:
 
     def __post_init__(self): self.check()
 
-# %% ../nbs/03_train.ipynb #7362454c
+# %% ../nbs/03_train.ipynb #e35d2a1f
 _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam"), schedule=("cosine", "constant"),
     crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), model=tuple(models))
 _ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), weight_decay=(0, 100),
@@ -88,12 +88,12 @@ def check(self: Recipe):
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
-# %% ../nbs/03_train.ipynb #e8caee15
+# %% ../nbs/03_train.ipynb #2684d88e
 recipes = {r.name: r for r in (
     Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
         optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
     Recipe("scratch", optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", precision="fp32"),
-    Recipe("small", optimizer="adamw", lr=3e-3, weight_decay=0.05, warmup=2, crop=2, flip="random", label_smoothing=0.1),
+    Recipe("small", warmup=2, crop=2, flip="random", label_smoothing=0.1),
     Recipe("resnet", model="resnet18_cifar", epochs=30, batch_size=384, optimizer="adamw", lr=2e-3, weight_decay=0.02,
         warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16, label_smoothing=0.1),
     Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.2, warmup=3, crop=4, flip="random",
@@ -112,7 +112,7 @@ def get_recipe(
     if "epochs" in overrides: overrides = dict(warmup=recipe.warmup * overrides["epochs"] / recipe.epochs) | overrides
     return replace(recipe, **overrides)
 
-# %% ../nbs/03_train.ipynb #b16cf1a2
+# %% ../nbs/03_train.ipynb #e2bf4dfd
 def seeds_of(
     seed: int, # the run's seed
 ) -> tuple:  # three int seeds: initialisation, order, augmentation
@@ -128,7 +128,7 @@ def seeded(
         torch.manual_seed(seed)
         yield
 
-# %% ../nbs/03_train.ipynb #e263b518
+# %% ../nbs/03_train.ipynb #51e34237
 def pick_device(
     name: str = "auto", # "auto", "cpu", "cuda", "cuda:1", "mps", ...
 ) -> torch.device:
@@ -147,7 +147,7 @@ def has_bf16(
     if device.type != "cpu": return False
     return any(getattr(torch.cpu, f, bool)() for f in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
-# %% ../nbs/03_train.ipynb #f310916e
+# %% ../nbs/03_train.ipynb #9ba60c77
 def keep_memory() -> bool:  # did the C library take the settings?
     "Tell glibc's allocator to keep freed memory instead of returning it to the kernel, for this process."
     try: mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -155,7 +155,7 @@ def keep_memory() -> bool:  # did the C library take the settings?
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # names of malloc.h
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
 
-# %% ../nbs/03_train.ipynb #ef3ada61
+# %% ../nbs/03_train.ipynb #443f62a0
 def lr_at(
     recipe: Recipe,
     step: int,             # steps done so far
@@ -167,7 +167,7 @@ def lr_at(
     if recipe.schedule == "constant": return recipe.lr
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1, (step - warm) / max(1, total - warm))))
 
-# %% ../nbs/03_train.ipynb #39265abf
+# %% ../nbs/03_train.ipynb #25102c7c
 def make_optimizer(
     model: torch.nn.Module,
     recipe: Recipe,
@@ -181,7 +181,7 @@ def make_optimizer(
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     return dict(adamw=torch.optim.AdamW, adam=torch.optim.Adam)[recipe.optimizer](groups, lr=recipe.lr)
 
-# %% ../nbs/03_train.ipynb #f993e6d3
+# %% ../nbs/03_train.ipynb #6d759d20
 class Stopwatch:
     "Adds up the seconds spent inside its `with` blocks, waiting for the device at both ends."
     def __init__(self, device: torch.device): self.device, self.seconds = device, 0.0
@@ -191,7 +191,7 @@ class Stopwatch:
     def __enter__(self): self._start = self._now(); return self
     def __exit__(self, *_): self.seconds += self._now() - self._start
 
-# %% ../nbs/03_train.ipynb #e11e4a25
+# %% ../nbs/03_train.ipynb #9606c58a
 tta_names = ("none", "flip", "full")
 
 def views(
@@ -206,7 +206,7 @@ def views(
     seen = [(0.5 if moved else 1.0, x), *moved]
     return seen if tta == "none" else [(s / 2, v) for s, x in seen for v in (x, x.flip(-1))]
 
-# %% ../nbs/03_train.ipynb #92df4fb1
+# %% ../nbs/03_train.ipynb #2b58bcfa
 @torch.no_grad()
 def predict_logits(
     model: torch.nn.Module,  # a trained network; its `info` says how it wants images normalised
@@ -224,7 +224,7 @@ def predict_logits(
         logits.append(sum(weight * model(view) for weight, view in views(x, tta)).float().cpu())
     return torch.cat(logits)
 
-# %% ../nbs/03_train.ipynb #ea25e666
+# %% ../nbs/03_train.ipynb #0bbde0b9
 def score(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
@@ -235,7 +235,7 @@ def score(
     share = lambda hits: hits.sum().item() / len(y)
     return dict(loss=F.cross_entropy(logits, y).item(), top1=share(ranked[:, 0]), top5=share(ranked.any(1)))
 
-# %% ../nbs/03_train.ipynb #d224c150
+# %% ../nbs/03_train.ipynb #48e8abc0
 class BestEpoch:
     "Keeps the weights of the epoch with the best validation accuracy and says when patience has run out."
     def __init__(self, patience: int): self.patience, self.epoch, self.top1, self.state = patience, -1, -1.0, None
@@ -249,7 +249,7 @@ class BestEpoch:
             self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
         return epoch - self.epoch >= self.patience
 
-# %% ../nbs/03_train.ipynb #29bbafe4
+# %% ../nbs/03_train.ipynb #f5952e6f
 def model_info(
     recipe: Recipe,
     train: ImageSet,  # the images to train on
@@ -259,7 +259,7 @@ def model_info(
     return dict(model=recipe.model, classes=list(train.classes), size=train.size,
                 mean=[float(m) for m in stats["mean"]], std=[float(s) for s in stats["std"]], recipe=asdict(recipe))
 
-# %% ../nbs/03_train.ipynb #d035e100
+# %% ../nbs/03_train.ipynb #e207de79
 @patch
 def augmentation(self: Recipe,
     info: dict,     # of `model_info`: normalisation and classes
@@ -276,7 +276,7 @@ def augmentation(self: Recipe,
     if self.cutmix: steps.append(CutMix(self.cutmix, n))
     return Compose(steps)
 
-# %% ../nbs/03_train.ipynb #7e553b43
+# %% ../nbs/03_train.ipynb #c09abe9f
 class Trainer:
     "All that changes while a run goes on."
     def __init__(self,
@@ -305,7 +305,7 @@ class Trainer:
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
 
-# %% ../nbs/03_train.ipynb #fdd76efd
+# %% ../nbs/03_train.ipynb #7dac45bc
 def moving_average(
     model: torch.nn.Module,
     decay: float,  # per step: average = decay * average + (1 - decay) * weights
@@ -314,7 +314,7 @@ def moving_average(
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
-# %% ../nbs/03_train.ipynb #92cdfcc9
+# %% ../nbs/03_train.ipynb #95224465
 @patch
 def one_epoch(self: Trainer,
     bar,  # a tqdm progress bar that counts images
@@ -347,7 +347,7 @@ def _accuracy(row):
     "The latest accuracy, for the progress bar: on held-out images if there are any."
     return f"{row.get('valid_top1', row['train_top1']):.1%}"
 
-# %% ../nbs/03_train.ipynb #4fc121f7
+# %% ../nbs/03_train.ipynb #f17f21c1
 @patch
 def fit(self: Trainer):  # gives a `Run`
     "Train for the recipe's epochs, or until early stopping; raises `InputError` when the loss is not finite any more."
@@ -373,7 +373,7 @@ def fit(self: Trainer):  # gives a `Run`
     chosen.info = self.model.info
     return self.finished(chosen)
 
-# %% ../nbs/03_train.ipynb #ae6bb8e7
+# %% ../nbs/03_train.ipynb #9f6cd265
 def commit() -> str:  # a git hash, "+changes" behind it if the package differs from it; "" if this is no checkout
     "The commit of this package, if it runs from a git checkout of its own."
     here = Path(__file__).parent if "__file__" in globals() else Path("../cifar10_nb").resolve()
@@ -392,7 +392,7 @@ def device_name(
         return next(line for line in f if line.startswith("model name")).split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
-# %% ../nbs/03_train.ipynb #dc4e0468
+# %% ../nbs/03_train.ipynb #beb55f2f
 @dataclass
 class Run:
     "A finished run: its model, its history and what it cost."
@@ -414,7 +414,7 @@ class Run:
     test: dict = field(default_factory=dict)      # loss, top1, top5 on the test images, read once
     test_tta: dict = field(default_factory=dict)  # the same with test-time augmentation, and which one
 
-# %% ../nbs/03_train.ipynb #ee57854b
+# %% ../nbs/03_train.ipynb #446570b6
 @patch
 def finished(self: Trainer,
     model: torch.nn.Module,  # the weights the recipe chose
@@ -443,7 +443,7 @@ def fit(
     if recipe.patience and not valid: raise InputError("early stopping needs held-out images: pass valid")
     return Trainer(recipe, train, valid, seed, device).fit()
 
-# %% ../nbs/03_train.ipynb #2bd18d79
+# %% ../nbs/03_train.ipynb #1972664a
 def write_atomic(
     path,         # where
     data: bytes,  # what
@@ -458,7 +458,7 @@ def write_atomic(
         os.replace(tmp, path)
     finally: tmp.unlink(missing_ok=True)
 
-# %% ../nbs/03_train.ipynb #05a75d40
+# %% ../nbs/03_train.ipynb #8acdcf39
 def weights_bytes(
     model: torch.nn.Module,  # with `info`
 ) -> bytes:  # a safetensors file; the same weights give the same bytes
@@ -483,7 +483,7 @@ def save(self: Run,
     write_atomic(folder / "run.json", (jsonlib.dumps(self.to_dict(), indent=1) + "\n").encode())
     return folder
 
-# %% ../nbs/03_train.ipynb #0a59161b
+# %% ../nbs/03_train.ipynb #02dc80d8
 def parser_of(
     func,  # a function with type hints and docments
 ):
@@ -504,7 +504,7 @@ def parser_of(
             parser.add_argument(*flags, type=p.annotation, default=p.default, metavar=p.annotation.__name__.upper(), help=text)
     return parser
 
-# %% ../nbs/03_train.ipynb #df1bc9b1
+# %% ../nbs/03_train.ipynb #762be13b
 def command(
     func,  # a function with type hints and docments
 ):
@@ -521,7 +521,7 @@ def _fail(prog, message, code):
     print(f"{prog}: {message}", file=sys.stderr)
     return code
 
-# %% ../nbs/03_train.ipynb #2d0fe64f
+# %% ../nbs/03_train.ipynb #2f74b260
 def new_folder(
     out: str,      # what the user asked for; "": choose a name
     default: str,  # name under runs/ if they did not
@@ -543,7 +543,7 @@ def mean_std(
     import statistics
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
-# %% ../nbs/03_train.ipynb #e619c0d1
+# %% ../nbs/03_train.ipynb #40830b27
 def train_once(
     recipe: Recipe,
     train: ImageSet,
@@ -562,7 +562,7 @@ def train_once(
     run.save(folder)
     return run
 
-# %% ../nbs/03_train.ipynb #fe6c58e9
+# %% ../nbs/03_train.ipynb #59f4880e
 def run_table(
     runs: list,     # of `Run`, same recipe
     folders: list,  # where they are
@@ -583,7 +583,7 @@ def run_table(
     return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", "next: " + f"cifar10_evaluate {weights} --tta full",
                                                            "      " + f"cifar10_predict PHOTO.jpg --weights {weights}"])
 
-# %% ../nbs/03_train.ipynb #469dc907
+# %% ../nbs/03_train.ipynb #585f5db6
 @command
 def cifar10_train(
     recipe: str = "small",    # small, scratch, transfer, resnet or final
