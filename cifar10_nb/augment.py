@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['ra_ops', 'ra_geometric', 'ra_blends', 'ra_signed', 'check_images', 'Transform', 'pad', 'RandomCrop', 'hash_bit',
-           'flip_where', 'HorizontalFlip', 'Normalize', 'box_mask', 'Cutout', 'ra_strength', 'geometric_map', 'warp',
-           'to_bytes', 'blend', 'grey', 'smooth', 'posterize', 'solarize', 'autocontrast', 'equalize', 'ra_apply',
-           'RandAugment', 'symmetric_beta', 'class_weights', 'mix_labels', 'MixUp', 'CutMix', 'Compose']
+           'flip_where', 'HorizontalFlip', 'Normalize', 'Resize', 'box_mask', 'Cutout', 'ra_strength', 'geometric_map',
+           'warp', 'to_bytes', 'blend', 'grey', 'smooth', 'posterize', 'solarize', 'autocontrast', 'equalize',
+           'ra_apply', 'RandAugment', 'symmetric_beta', 'class_weights', 'mix_labels', 'MixUp', 'CutMix', 'Compose']
 
-# %% ../nbs/02_augment.ipynb #e3cbe46e
+# %% ../nbs/02_augment.ipynb #b974b56f
 import math
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ from fastcore.basics import patch
 
 from .data import InputError
 
-# %% ../nbs/02_augment.ipynb #c01bc7da
+# %% ../nbs/02_augment.ipynb #9eb1b8e2
 def _device(gen): return torch.device('cpu') if gen is None else gen.device
 
 def _send(t, device):
@@ -33,7 +33,7 @@ def _randint(high, shape, gen, device):
 
 def _randperm(n, gen, device): return _send(torch.randperm(n, generator=gen, device=_device(gen)), device)
 
-# %% ../nbs/02_augment.ipynb #6b62a2b7
+# %% ../nbs/02_augment.ipynb #631b245d
 def check_images(x, # what should be a batch of images
                  uint8=None, # name of the transform that needs them as uint8; None: any dtype will do
                 ):
@@ -62,7 +62,7 @@ class Transform:
         args = ', '.join(f'{k}={v!r}' for k,v in vars(self).items() if not k.startswith('_'))
         return f'{type(self).__name__}({args})'
 
-# %% ../nbs/02_augment.ipynb #3790fa2c
+# %% ../nbs/02_augment.ipynb #b30d885f
 def _whole(name, value, low, high=None):
     "`value` if it is a whole number from `low` to `high`, else an `InputError` naming it."
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
@@ -74,7 +74,7 @@ def _one_of(name, value, choices):
     if value not in choices: raise InputError(f'{name} must be one of {", ".join(choices)}, not {value!r}')
     return value
 
-# %% ../nbs/02_augment.ipynb #672a669d
+# %% ../nbs/02_augment.ipynb #c1e30398
 def pad(x, # images [n, c, h, w]
         padding, # pixels added on each of the four sides
         mode='zero', # 'zero' (black) or 'reflect' (mirrored at the edge, the edge itself not repeated)
@@ -86,7 +86,7 @@ def pad(x, # images [n, c, h, w]
         x = torch.cat([before.flip(dim), x, after.flip(dim)], dim)
     return x
 
-# %% ../nbs/02_augment.ipynb #317d2ab0
+# %% ../nbs/02_augment.ipynb #4c0e63d6
 class RandomCrop(Transform):
     "Pad, then cut a window of the original size at a random place in each image."
     def __init__(self,
@@ -112,7 +112,7 @@ class RandomCrop(Transform):
         runs = padded.as_strided((padded.numel() - w + 1, w), (1, 1))
         return runs.index_select(0, (plane + row[:, None]).view(-1)).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #78ef1fc6
+# %% ../nbs/02_augment.ipynb #d04e82a4
 def hash_bit(index, # int64 [n], any whole numbers
              seed=0, # another seed, other bits
             ): # bool [n], a fixed pseudo-random bit for each number
@@ -122,7 +122,7 @@ def hash_bit(index, # int64 [n], any whole numbers
     z = ((z ^ (z >> 15)) * 0x846CA68B) & 0xFFFFFFFF
     return ((z ^ (z >> 16)) & 1).bool()
 
-# %% ../nbs/02_augment.ipynb #1dd96bc9
+# %% ../nbs/02_augment.ipynb #2939489c
 def flip_where(x, # images [n, c, h, w]
                flip, # bool [n]
               ): # [n, c, h, w]
@@ -147,7 +147,7 @@ class HorizontalFlip(Transform):
             flip = hash_bit(_send(index, x.device), self.seed) ^ bool(epoch % 2)
         return flip_where(x, flip), y
 
-# %% ../nbs/02_augment.ipynb #08fb2f9e
+# %% ../nbs/02_augment.ipynb #45a854a7
 class Normalize(Transform):
     "Bytes to float32, standardised: `(x/255 - mean) / std` for each channel, as one multiply-add."
     def __init__(self,
@@ -173,7 +173,21 @@ class Normalize(Transform):
         mul, add = self.factors(x.device)
         return x.float().mul_(mul).add_(add)
 
-# %% ../nbs/02_augment.ipynb #70584cb7
+# %% ../nbs/02_augment.ipynb #b4db10ba
+class Resize(Transform):
+    "Float images to `size` x `size`, bilinear with antialiasing."
+    def __init__(self,
+        size, # height and width of the result in pixels
+    ):
+        if size < 1: raise InputError(f'Resize needs a size of at least 1, not {size}')
+        self.size = size
+
+    def images(self, x, gen=None):
+        if not x.is_floating_point(): raise InputError('Resize comes after Normalize: it needs float images')
+        if x.shape[-2:] == (self.size, self.size): return x
+        return F.interpolate(x, size=(self.size, self.size), mode='bilinear', antialias=True)
+
+# %% ../nbs/02_augment.ipynb #b327ec13
 def box_mask(cy, cx, # centres, int64 [n]
              bh, bw, # height and width in pixels: int, or int64 [n]
              h, w, # size of the image
@@ -195,13 +209,13 @@ class Cutout(Transform):
         hole = box_mask(_randint(h, (n,), gen, x.device), _randint(w, (n,), gen, x.device), self.size, self.size, h, w)
         return x * (1 - hole)[:, None]
 
-# %% ../nbs/02_augment.ipynb #aed425b7
+# %% ../nbs/02_augment.ipynb #8c8ff9e8
 ra_ops = ('Identity', 'ShearX', 'ShearY', 'TranslateX', 'TranslateY', 'Rotate', 'Brightness', 'Color', 'Contrast',
           'Sharpness', 'Posterize', 'Solarize', 'AutoContrast', 'Equalize')
 ra_geometric, ra_blends = ra_ops[1:6], ra_ops[6:10]
 ra_signed = ra_geometric + ra_blends
 
-# %% ../nbs/02_augment.ipynb #f1fbc9e3
+# %% ../nbs/02_augment.ipynb #bccc68a7
 @lru_cache(maxsize=None)
 def ra_strength(op, # one of `ra_ops`
                 magnitude, # 0 (nothing or nearly) to 30
@@ -213,7 +227,7 @@ def ra_strength(op, # one of `ra_ops`
     top = {'ShearX': .3, 'ShearY': .3, 'TranslateX': 150/331*w, 'TranslateY': 150/331*h, 'Rotate': 30.}
     return float(torch.linspace(0, top.get(op, .9 if op in ra_blends else 0.), 31)[magnitude])
 
-# %% ../nbs/02_augment.ipynb #bab96a0a
+# %% ../nbs/02_augment.ipynb #30b09735
 @lru_cache(maxsize=256)
 def geometric_map(op, # one of `ra_geometric`
                   strength, # slope, pixels or degrees, signed
@@ -233,7 +247,7 @@ def geometric_map(op, # one of `ra_geometric`
     number = moved.view(-1).long()
     return (number - 1).clamp(min=0), (number > 0).to(torch.uint8)
 
-# %% ../nbs/02_augment.ipynb #0722c418
+# %% ../nbs/02_augment.ipynb #1e529514
 def warp(x, # images [n, c, h, w]
          source, # int64 [n, h*w], or [1, h*w] for all: which pixel to take
          inside, # uint8, of the same shape: 0 makes the pixel black
@@ -243,7 +257,7 @@ def warp(x, # images [n, c, h, w]
     moved = x.reshape(n, c, h*w).gather(2, source[:, None].expand(n, c, h*w))
     return moved.mul_(inside[:, None]).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #8d61d6ab
+# %% ../nbs/02_augment.ipynb #b1c3502b
 def to_bytes(x, # float32, any shape
             ): # uint8
     "Float images, which are overwritten, to uint8: clipped, then truncated (faster by way of int16)."
@@ -265,7 +279,7 @@ def grey(x, # uint8 [n, 3, h, w], or [n, 1, h, w]: grey already
     r, g, b = x.float().unbind(1)
     return to_bytes(0.2989*r + 0.587*g + 0.114*b)[:, None]
 
-# %% ../nbs/02_augment.ipynb #d8ee76ac
+# %% ../nbs/02_augment.ipynb #3fed540d
 def smooth(x, # uint8 [n, c, h, w]
           ): # uint8 [n, c, h, w]
     "PIL's SMOOTH filter, border pixels unchanged."
@@ -280,7 +294,7 @@ def smooth(x, # uint8 [n, c, h, w]
         out[:, :, :, edge] = x[:, :, :, edge]
     return out
 
-# %% ../nbs/02_augment.ipynb #70e74a2c
+# %% ../nbs/02_augment.ipynb #732850a7
 def posterize(x, # uint8 [n, c, h, w]
               bits, # how many to keep, 0 to 8
              ): # uint8 [n, c, h, w]
@@ -301,7 +315,7 @@ def autocontrast(x, # uint8 [n, c, h, w]
     scale = torch.where(flat, 1., 255/(high - low))
     return to_bytes((x - low.masked_fill(flat, 0)).mul_(scale))
 
-# %% ../nbs/02_augment.ipynb #5ff4aeeb
+# %% ../nbs/02_augment.ipynb #1e53cfe7
 def equalize(x, # uint8 [n, c, h, w]
             ): # uint8 [n, c, h, w]
     "Spread each channel's values so that its histogram becomes as flat as it can."
@@ -315,7 +329,7 @@ def equalize(x, # uint8 [n, c, h, w]
     table = to_bytes(torch.where(step > 0, table, torch.arange(256., device=x.device)))
     return table.gather(1, values).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #f125cfe6
+# %% ../nbs/02_augment.ipynb #236bc606
 def ra_apply(x, # uint8 [n, 3, h, w]
              op, # one of `ra_ops`
              strength=0., # signed, as `ra_strength` gives it; for blends also float64 [n]
@@ -334,7 +348,7 @@ def ra_apply(x, # uint8 [n, 3, h, w]
     if op not in plain: raise InputError(f'{op!r} is no RandAugment operation; there are: {", ".join(ra_ops)}')
     return plain[op](x)
 
-# %% ../nbs/02_augment.ipynb #93cdeb25
+# %% ../nbs/02_augment.ipynb #9e6f31a1
 class RandAugment(Transform):
     "`num_ops` random operations on each image, all at one magnitude (arXiv 1909.13719; torchvision's list and scale)."
     def __init__(self,
@@ -360,7 +374,7 @@ class RandAugment(Transform):
             x = self.apply(x, op, positive)
         return x
 
-# %% ../nbs/02_augment.ipynb #a33f5211
+# %% ../nbs/02_augment.ipynb #0d867a14
 @patch
 def apply(self:RandAugment, x, op, positive):
     "One round: operation `ra_ops[op[i]]` on image i; `positive[i]` is 0 for the negative strength of a signed one."
@@ -378,7 +392,7 @@ def apply(self:RandAugment, x, op, positive):
         if sizes[i]: parts[i].copy_(ra_apply(parts[i], name, strength*sign[i] if name in ra_signed else strength))
     return x.index_select(0, _send(order.argsort(), x.device))
 
-# %% ../nbs/02_augment.ipynb #f5cd6768
+# %% ../nbs/02_augment.ipynb #9c0b3cbb
 def symmetric_beta(alpha, # float > 0; 1: uniform, smaller: towards 0 and 1
                    n, # how many
                    gen=None, # torch.Generator
@@ -390,7 +404,7 @@ def symmetric_beta(alpha, # float > 0; 1: uniform, smaller: towards 0 and 1
     s = torch.expm1(-torch.log1p(-u) / alpha) * cos**2
     return (.5 + .5*cos.sign() / (1 + 1/s).sqrt()).float()
 
-# %% ../nbs/02_augment.ipynb #8736452f
+# %% ../nbs/02_augment.ipynb #89119ef4
 def class_weights(y, # int64 [n], or float32 [n, classes] already
                   n_classes, # length of the rows
                  ): # float32 [n, classes]
@@ -408,7 +422,7 @@ def mix_labels(y, # labels as above, or None
     y = class_weights(y, n_classes)
     return torch.lerp(y.index_select(0, partner), y, weight[:, None])
 
-# %% ../nbs/02_augment.ipynb #e424f162
+# %% ../nbs/02_augment.ipynb #fc48743f
 class _Mix(Transform):
     def __init__(self,
         alpha, # parameter of Beta(alpha, alpha), above 0
@@ -427,12 +441,12 @@ class _Mix(Transform):
         other = x.index_select(0, partner)
         return torch.lerp(other, x, mask.to(x.dtype), out=other), mix_labels(y, partner, weight, self.n_classes)
 
-# %% ../nbs/02_augment.ipynb #0160ebe5
+# %% ../nbs/02_augment.ipynb #9dbf5745
 class MixUp(_Mix):
     "Blend each image and its label with another of the batch (arXiv 1710.09412)."
     def weights(self, lam, x, gen): return lam, lam[:, None, None, None]
 
-# %% ../nbs/02_augment.ipynb #d6ce3293
+# %% ../nbs/02_augment.ipynb #dde2570b
 class CutMix(_Mix):
     "Paste a rectangle of another image of the batch; labels weigh the true areas (arXiv 1905.04899)."
     def weights(self, lam, x, gen):
@@ -442,7 +456,7 @@ class CutMix(_Mix):
         own = 1 - box_mask(cy, cx, (h*side).long(), (w*side).long(), h, w)
         return own.float().mean((1, 2)), own[:, None]
 
-# %% ../nbs/02_augment.ipynb #0860a2c7
+# %% ../nbs/02_augment.ipynb #9b3d8b1f
 class Compose(Transform):
     "Several transforms, one after the other."
     def __init__(self,

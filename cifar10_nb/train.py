@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded', 'pick_device', 'has_bf16', 'keep_memory',
            'lr_at', 'make_optimizer', 'Stopwatch', 'views', 'predict_logits', 'score', 'BestEpoch', 'model_info',
-           'Trainer', 'moving_average', 'commit', 'device_name', 'Run', 'fit', 'write_atomic', 'weights_bytes',
-           'parser_of', 'command', 'new_folder', 'mean_std', 'train_once', 'run_table', 'cifar10_train']
+           'Trainer', 'moving_average', 'commit', 'device_name', 'Run', 'fit', 'weights_bytes', 'parser_of', 'command',
+           'new_folders', 'unused_name', 'mean_std', 'train_once', 'run_table', 'cifar10_train']
 
-# %% ../nbs/03_train.ipynb #0b732dfe
+# %% ../nbs/03_train.ipynb #1179fc42
 import contextlib
 import ctypes
 import difflib
@@ -30,11 +30,11 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from fastcore.docments import docments
 
-from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, RandAugment, RandomCrop
-from .data import Batches, ImageSet, InputError, open_data
+from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, RandAugment, RandomCrop, Resize
+from .data import Batches, ImageSet, InputError, open_data, write_atomic
 from .models import flops_per_image, imagenet_mean, imagenet_std, make_model, models
 
-# %% ../nbs/03_train.ipynb #f83694e6
+# %% ../nbs/03_train.ipynb #869b3211
 @dataclass(frozen=True)
 class Recipe:
     "Everything that decides a training run, and nothing that doesn't; raises `InputError` for impossible values."
@@ -43,7 +43,7 @@ class Recipe:
     pretrained: bool = False        # start from ImageNet weights? (resnet18_imagenet only)
     freeze: bool = False            # train the head only? (resnet18_imagenet only)
     normalize: str = "data"         # "data": mean and std of the training images; "imagenet": ImageNet's
-    epochs: int = 9                # passes over the training images
+    epochs: int = 10                # passes over the training images
     batch_size: int = 128           # images a step
     optimizer: str = "sgd"          # "sgd" (Nesterov), "adamw" or "adam"
     lr: float = 0.1                 # learning rate at its peak
@@ -52,6 +52,7 @@ class Recipe:
     decay_all: bool = False         # decay biases and normalisation layers too?
     schedule: str = "cosine"        # after warm-up: "cosine" to zero, or "constant"
     warmup: float = 0.0             # epochs of linear warm-up from zero
+    sizes: tuple = ()               # progressive resizing: image sizes in pixels, each for an equal part of the epochs; (): none
     crop: int = 0                   # random crop after padding by so many pixels; 0: none
     crop_mode: str = "zero"         # what the padding holds: "zero" or "reflect"
     flip: str = "none"              # horizontal flip: "none", "random" or "alternating"
@@ -68,7 +69,7 @@ class Recipe:
 
     def __post_init__(self): self.check()
 
-# %% ../nbs/03_train.ipynb #e35d2a1f
+# %% ../nbs/03_train.ipynb #4c7b98b5
 _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam"), schedule=("cosine", "constant"),
     crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), model=tuple(models))
 _ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), weight_decay=(0, 100),
@@ -84,16 +85,20 @@ def check(self: Recipe):
     for name, (low, high) in _ranges.items():
         if not low <= getattr(self, name) <= high:  # also refuses nan
             raise InputError(f"{name} is {getattr(self, name)}: it must lie between {low:g} and {high:g}")
-    object.__setattr__(self, "randaugment", tuple(self.randaugment))  # a list, when it comes out of a JSON file
+    for name in ("randaugment", "sizes"):  # lists, when they come out of a JSON file
+        object.__setattr__(self, name, tuple(getattr(self, name)))
+    if not all(isinstance(s, int) and 8 <= s <= 1024 for s in self.sizes):
+        raise InputError(f"sizes is {self.sizes}: each must be a whole number between 8 and 1024")
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
-# %% ../nbs/03_train.ipynb #2684d88e
+# %% ../nbs/03_train.ipynb #e336a001
 recipes = {r.name: r for r in (
     Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
         optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
-    Recipe("scratch", optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", precision="fp32"),
-    Recipe("small", warmup=2, crop=2, flip="random", label_smoothing=0.1),
+    Recipe("scratch", epochs=9, optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", precision="fp32"),
+    Recipe("small", epochs=13, warmup=2, sizes=(24, 24, 28, 32), crop=2, flip="alternating", label_smoothing=0.1,
+        valid=0.04),
     Recipe("resnet", model="resnet18_cifar", epochs=30, batch_size=384, optimizer="adamw", lr=2e-3, weight_decay=0.02,
         warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16, label_smoothing=0.1),
     Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.2, warmup=3, crop=4, flip="random",
@@ -112,7 +117,7 @@ def get_recipe(
     if "epochs" in overrides: overrides = dict(warmup=recipe.warmup * overrides["epochs"] / recipe.epochs) | overrides
     return replace(recipe, **overrides)
 
-# %% ../nbs/03_train.ipynb #e2bf4dfd
+# %% ../nbs/03_train.ipynb #b018cef0
 def seeds_of(
     seed: int, # the run's seed
 ) -> tuple:  # three int seeds: initialisation, order, augmentation
@@ -128,7 +133,7 @@ def seeded(
         torch.manual_seed(seed)
         yield
 
-# %% ../nbs/03_train.ipynb #51e34237
+# %% ../nbs/03_train.ipynb #0839a639
 def pick_device(
     name: str = "auto", # "auto", "cpu", "cuda", "cuda:1", "mps", ...
 ) -> torch.device:
@@ -147,7 +152,7 @@ def has_bf16(
     if device.type != "cpu": return False
     return any(getattr(torch.cpu, f, bool)() for f in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
-# %% ../nbs/03_train.ipynb #9ba60c77
+# %% ../nbs/03_train.ipynb #d4b30a1c
 def keep_memory() -> bool:  # did the C library take the settings?
     "Tell glibc's allocator to keep freed memory instead of returning it to the kernel, for this process."
     try: mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -155,7 +160,7 @@ def keep_memory() -> bool:  # did the C library take the settings?
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # names of malloc.h
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
 
-# %% ../nbs/03_train.ipynb #443f62a0
+# %% ../nbs/03_train.ipynb #7927de4b
 def lr_at(
     recipe: Recipe,
     step: int,             # steps done so far
@@ -167,7 +172,7 @@ def lr_at(
     if recipe.schedule == "constant": return recipe.lr
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1, (step - warm) / max(1, total - warm))))
 
-# %% ../nbs/03_train.ipynb #25102c7c
+# %% ../nbs/03_train.ipynb #4eb87ccd
 def make_optimizer(
     model: torch.nn.Module,
     recipe: Recipe,
@@ -181,7 +186,7 @@ def make_optimizer(
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     return dict(adamw=torch.optim.AdamW, adam=torch.optim.Adam)[recipe.optimizer](groups, lr=recipe.lr)
 
-# %% ../nbs/03_train.ipynb #6d759d20
+# %% ../nbs/03_train.ipynb #0c10d2ed
 class Stopwatch:
     "Adds up the seconds spent inside its `with` blocks, waiting for the device at both ends."
     def __init__(self, device: torch.device): self.device, self.seconds = device, 0.0
@@ -191,7 +196,7 @@ class Stopwatch:
     def __enter__(self): self._start = self._now(); return self
     def __exit__(self, *_): self.seconds += self._now() - self._start
 
-# %% ../nbs/03_train.ipynb #9606c58a
+# %% ../nbs/03_train.ipynb #59f97dd6
 tta_names = ("none", "flip", "full")
 
 def views(
@@ -206,7 +211,7 @@ def views(
     seen = [(0.5 if moved else 1.0, x), *moved]
     return seen if tta == "none" else [(s / 2, v) for s, x in seen for v in (x, x.flip(-1))]
 
-# %% ../nbs/03_train.ipynb #2b58bcfa
+# %% ../nbs/03_train.ipynb #062f0a43
 @torch.no_grad()
 def predict_logits(
     model: torch.nn.Module,  # a trained network; its `info` says how it wants images normalised
@@ -224,7 +229,7 @@ def predict_logits(
         logits.append(sum(weight * model(view) for weight, view in views(x, tta)).float().cpu())
     return torch.cat(logits)
 
-# %% ../nbs/03_train.ipynb #0bbde0b9
+# %% ../nbs/03_train.ipynb #f2c25616
 def score(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
@@ -235,7 +240,7 @@ def score(
     share = lambda hits: hits.sum().item() / len(y)
     return dict(loss=F.cross_entropy(logits, y).item(), top1=share(ranked[:, 0]), top5=share(ranked.any(1)))
 
-# %% ../nbs/03_train.ipynb #48e8abc0
+# %% ../nbs/03_train.ipynb #09764527
 class BestEpoch:
     "Keeps the weights of the epoch with the best validation accuracy and says when patience has run out."
     def __init__(self, patience: int): self.patience, self.epoch, self.top1, self.state = patience, -1, -1.0, None
@@ -249,7 +254,7 @@ class BestEpoch:
             self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
         return epoch - self.epoch >= self.patience
 
-# %% ../nbs/03_train.ipynb #f5952e6f
+# %% ../nbs/03_train.ipynb #3576e0a8
 def model_info(
     recipe: Recipe,
     train: ImageSet,  # the images to train on
@@ -259,7 +264,7 @@ def model_info(
     return dict(model=recipe.model, classes=list(train.classes), size=train.size,
                 mean=[float(m) for m in stats["mean"]], std=[float(s) for s in stats["std"]], recipe=asdict(recipe))
 
-# %% ../nbs/03_train.ipynb #e207de79
+# %% ../nbs/03_train.ipynb #fbe102c2
 @patch
 def augmentation(self: Recipe,
     info: dict,     # of `model_info`: normalisation and classes
@@ -276,7 +281,7 @@ def augmentation(self: Recipe,
     if self.cutmix: steps.append(CutMix(self.cutmix, n))
     return Compose(steps)
 
-# %% ../nbs/03_train.ipynb #c09abe9f
+# %% ../nbs/03_train.ipynb #3bc4fbed
 class Trainer:
     "All that changes while a run goes on."
     def __init__(self,
@@ -288,6 +293,7 @@ class Trainer:
     ):
         self.recipe, self.seed, self.device = recipe, seed, pick_device(device)
         self.watch, self.history, self.epoch, self.step = Stopwatch(self.device), [], 0, 0
+        self.seen, self.flops = 0, 0  # images trained on, and what that cost
         if self.device.type == "cpu": keep_memory()
         for_init, for_order, for_chance = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
@@ -305,7 +311,7 @@ class Trainer:
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
 
-# %% ../nbs/03_train.ipynb #7dac45bc
+# %% ../nbs/03_train.ipynb #cd48ebe9
 def moving_average(
     model: torch.nn.Module,
     decay: float,  # per step: average = decay * average + (1 - decay) * weights
@@ -314,18 +320,25 @@ def moving_average(
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
-# %% ../nbs/03_train.ipynb #95224465
+# %% ../nbs/03_train.ipynb #7fd4ba56
+@patch(as_prop=True)
+def size(self: Trainer):
+    "Height of the images in this epoch, in pixels: the recipe's `sizes` share the epochs equally."
+    r = self.recipe
+    return r.sizes[self.epoch * len(r.sizes) // r.epochs] if r.sizes else self.train.size
+
+# %% ../nbs/03_train.ipynb #65370eea
 @patch
 def one_epoch(self: Trainer,
     bar,  # a tqdm progress bar that counts images
 ) -> dict:  # lr (of the last step), train_loss, train_top1 (on augmented images; against the heavier label if mixed)
     "Train for one epoch."
-    r, losses, hits, seen = self.recipe, 0, 0, 0
+    r, losses, hits, seen, resize = self.recipe, 0, 0, 0, Resize(self.size)
     accuracy = dict(accuracy=_accuracy(self.history[-1])) if self.history else {}
     self.model.train()
     for x, y, index in self.batches:
         x, y = self.augment(x, y, self.chance, epoch=self.epoch, index=index)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = resize(x)[0].contiguous(memory_format=torch.channels_last)
         lr = lr_at(r, self.step, len(self.batches))
         for group in self.optimizer.param_groups: group["lr"] = lr
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
@@ -341,23 +354,26 @@ def one_epoch(self: Trainer,
         hits = hits + (out.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum()
         bar.update(len(x))
         if self.device.type == "cpu": bar.set_postfix(epoch=self.epoch + 1, loss=f"{loss.item():.3f}", **accuracy, refresh=False)
+    self.seen += seen
     return dict(lr=lr, train_loss=(losses / len(self.batches)).item(), train_top1=(hits / seen).item())
 
 def _accuracy(row):
     "The latest accuracy, for the progress bar: on held-out images if there are any."
     return f"{row.get('valid_top1', row['train_top1']):.1%}"
 
-# %% ../nbs/03_train.ipynb #f17f21c1
+# %% ../nbs/03_train.ipynb #ddcd499d
 @patch
 def fit(self: Trainer):  # gives a `Run`
     "Train for the recipe's epochs, or until early stopping; raises `InputError` when the loss is not finite any more."
     from tqdm.auto import tqdm
-    r, n = self.recipe, len(self.batches) * self.batches.batch_size
+    r, n = self.recipe, min(len(self.train), len(self.batches) * self.batches.batch_size)
     chosen = self.average.module if self.average else self.model
     in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules  # a log needs no ten lines a second
     with tqdm(total=r.epochs * n, unit=" images", unit_scale=True, desc=r.name, mininterval=10 if in_log else 0.2) as bar:
         while self.epoch < r.epochs:
+            before = self.seen
             with self.watch: row = self.one_epoch(bar)
+            self.flops += flops_per_image(self.model, self.size, training=True) * (self.seen - before)
             if not math.isfinite(row["train_loss"]):
                 raise InputError(f"the loss became {row['train_loss']} in epoch {self.epoch + 1} at learning rate "
                                  f"{row['lr']:.3g}: use a smaller --lr")
@@ -373,7 +389,7 @@ def fit(self: Trainer):  # gives a `Run`
     chosen.info = self.model.info
     return self.finished(chosen)
 
-# %% ../nbs/03_train.ipynb #9f6cd265
+# %% ../nbs/03_train.ipynb #6dd952d9
 def commit() -> str:  # a git hash, "+changes" behind it if the package differs from it; "" if this is no checkout
     "The commit of this package, if it runs from a git checkout of its own."
     here = Path(__file__).parent if "__file__" in globals() else Path("../cifar10_nb").resolve()
@@ -392,7 +408,7 @@ def device_name(
         return next(line for line in f if line.startswith("model name")).split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
-# %% ../nbs/03_train.ipynb #beb55f2f
+# %% ../nbs/03_train.ipynb #9ef7e879
 @dataclass
 class Run:
     "A finished run: its model, its history and what it cost."
@@ -414,7 +430,7 @@ class Run:
     test: dict = field(default_factory=dict)      # loss, top1, top5 on the test images, read once
     test_tta: dict = field(default_factory=dict)  # the same with test-time augmentation, and which one
 
-# %% ../nbs/03_train.ipynb #446570b6
+# %% ../nbs/03_train.ipynb #4eec9a53
 @patch
 def finished(self: Trainer,
     model: torch.nn.Module,  # the weights the recipe chose
@@ -422,11 +438,9 @@ def finished(self: Trainer,
     "The `Run` of a trainer that is done."
     import torchvision
     from cifar10_nb import __version__
-    seen = self.step * self.batches.batch_size if len(self.train) > self.recipe.batch_size else self.epoch * len(self.train)
-    flops = flops_per_image(self.model, self.train.size, training=True) * seen
     return Run(model.eval(), self.recipe, self.seed, self.train.source, len(self.train), len(self.valid or ()), self.history,
         epochs=self.epoch, best_epoch=self.best.epoch if self.recipe.patience else self.epoch,
-        seconds=self.watch.seconds, images_per_s=seen / self.watch.seconds, pflop=flops / 1e15,
+        seconds=self.watch.seconds, images_per_s=self.seen / self.watch.seconds, pflop=self.flops / 1e15,
         device=dict(type=self.device.type, name=device_name(self.device), threads=torch.get_num_threads(),
                     precision="bf16" if self.bf16 else "fp32"),
         versions=dict(cifar10_nb=__version__, torch=torch.__version__, torchvision=torchvision.__version__,
@@ -443,22 +457,7 @@ def fit(
     if recipe.patience and not valid: raise InputError("early stopping needs held-out images: pass valid")
     return Trainer(recipe, train, valid, seed, device).fit()
 
-# %% ../nbs/03_train.ipynb #1972664a
-def write_atomic(
-    path,         # where
-    data: bytes,  # what
-):
-    "Write `data` to `path` so that a crash leaves the old file or the new one."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(tmp, "wb") as f:
-            f.write(data); f.flush(); os.fsync(f.fileno())
-        os.replace(tmp, path)
-    finally: tmp.unlink(missing_ok=True)
-
-# %% ../nbs/03_train.ipynb #8acdcf39
+# %% ../nbs/03_train.ipynb #94f1c4a0
 def weights_bytes(
     model: torch.nn.Module,  # with `info`
 ) -> bytes:  # a safetensors file; the same weights give the same bytes
@@ -483,7 +482,7 @@ def save(self: Run,
     write_atomic(folder / "run.json", (jsonlib.dumps(self.to_dict(), indent=1) + "\n").encode())
     return folder
 
-# %% ../nbs/03_train.ipynb #02dc80d8
+# %% ../nbs/03_train.ipynb #fc84a0d0
 def parser_of(
     func,  # a function with type hints and docments
 ):
@@ -504,7 +503,7 @@ def parser_of(
             parser.add_argument(*flags, type=p.annotation, default=p.default, metavar=p.annotation.__name__.upper(), help=text)
     return parser
 
-# %% ../nbs/03_train.ipynb #762be13b
+# %% ../nbs/03_train.ipynb #90d6c415
 def command(
     func,  # a function with type hints and docments
 ):
@@ -521,20 +520,26 @@ def _fail(prog, message, code):
     print(f"{prog}: {message}", file=sys.stderr)
     return code
 
-# %% ../nbs/03_train.ipynb #2f74b260
-def new_folder(
-    out: str,      # what the user asked for; "": choose a name
-    default: str,  # name under runs/ if they did not
-) -> Path:  # a folder that holds no run yet
-    "Where a run goes; raises `InputError` rather than write over another run."
-    if not out:
-        n = 1
-        while (path := Path("runs") / (default + (f"-{n}" if n > 1 else ""))).exists(): n += 1
-        return path
-    path = Path(out)
-    if path.is_file(): raise InputError(f"--out {out} is a file: name a folder")
-    if (path / "run.json").exists(): raise InputError(f"{out} holds a run already: choose another --out")
-    return path
+# %% ../nbs/03_train.ipynb #d4690620
+def new_folders(
+    base,         # a folder, which need not exist yet
+    seeds: list,  # of the runs
+) -> list:  # a folder for each seed: `base` itself if there is only one
+    "Where runs go; raises `InputError` rather than write over another run."
+    base = Path(base)
+    if base.is_file(): raise InputError(f"--out {base} is a file: name a folder")
+    folders = [base] if len(seeds) == 1 else [base / f"seed{s}" for s in seeds]
+    for f in folders:
+        if (f / "run.json").exists(): raise InputError(f"{f} holds a run already: choose another --out")
+    return folders
+
+def unused_name(
+    path,  # of a folder
+) -> Path:  # `path`, or path-2, path-3, ... if it is there already
+    "A name that is not taken."
+    path, n = Path(path), 1
+    while (new := path.with_name(path.name + (f"-{n}" if n > 1 else ""))).exists(): n += 1
+    return new
 
 def mean_std(
     values: list,  # of numbers
@@ -543,7 +548,7 @@ def mean_std(
     import statistics
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
-# %% ../nbs/03_train.ipynb #40830b27
+# %% ../nbs/03_train.ipynb #84ca2770
 def train_once(
     recipe: Recipe,
     train: ImageSet,
@@ -562,20 +567,21 @@ def train_once(
     run.save(folder)
     return run
 
-# %% ../nbs/03_train.ipynb #59f4880e
+# %% ../nbs/03_train.ipynb #aabe4862
 def run_table(
     runs: list,     # of `Run`, same recipe
     folders: list,  # where they are
 ) -> str:
     "What came of some runs, for people: a short table, where the files are, what to do next."
     run, (mean, std) = runs[0], mean_std([r.test["top1"] for r in runs])
-    tta, _ = mean_std([r.test_tta["top1"] for r in runs])
+    tta, top5, loss = (mean_std(v)[0] for v in ([r.test_tta["top1"] for r in runs], [r.test["top5"] for r in runs],
+                                                [r.test["loss"] for r in runs]))
     source = run.source + (" (drawn by code: not CIFAR-10!)" if run.source == "drawn" else "")
     spread = f" ± {std:.2%} over {len(runs)} seeds" if std is not None else ""
     lines = [("recipe", f"{run.recipe.name}, {run.epochs} epochs, {run.n_train:,} images to train on, {run.n_valid:,} held out"),
              ("data", source),
              ("test accuracy", f"{mean:.2%}{spread} (with its mirror image too: {tta:.2%})"),
-             ("top-5, loss", f"{run.test['top5']:.2%}, {run.test['loss']:.4f}"),
+             ("top-5, loss", f"{top5:.2%}, {loss:.4f}"),
              ("training", f"{run.seconds:.0f} s, {run.images_per_s:,.0f} images/s, {run.pflop:.4f} PFLOP"),
              ("on", f"{run.device['name']}, {run.device['precision']}"),
              ("saved in", ", ".join(map(str, folders)))]
@@ -583,7 +589,7 @@ def run_table(
     return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", "next: " + f"cifar10_evaluate {weights} --tta full",
                                                            "      " + f"cifar10_predict PHOTO.jpg --weights {weights}"])
 
-# %% ../nbs/03_train.ipynb #585f5db6
+# %% ../nbs/03_train.ipynb #eecf3bae
 @command
 def cifar10_train(
     recipe: str = "small",    # small, scratch, transfer, resnet or final
@@ -602,13 +608,12 @@ def cifar10_train(
     if not 1 <= seeds <= 1000: raise InputError(f"--seeds is {seeds}: it must lie between 1 and 1000")
     if not 0 <= seed < 2**60: raise InputError(f"--seed is {seed}: it must lie between 0 and 2**60")
     pick_device(device)
-    if out: new_folder(out, "")
+    all_seeds = list(range(seed, seed + seeds))
+    folders = out and new_folders(out, all_seeds)  # before any work
     train, test = open_data(data)
     source = re.sub(r"[^\w-]+", "-", train.source.removeprefix("folder:").removesuffix(" (folder)"))
-    if not out or seeds == 1: base = new_folder(out, f"{recipe}-{source}-seed{seed}")
-    else: base = Path(out)
-    folders = [base if seeds == 1 else new_folder(str(base / f"seed{s}"), "") for s in range(seed, seed + seeds)]
-    runs = [train_once(chosen, train, test, s, device, f) for s, f in zip(range(seed, seed + seeds), folders)]
+    if not out: folders = new_folders(unused_name(f"runs/{recipe}-{source}-seed{seed}"), all_seeds)
+    runs = [train_once(chosen, train, test, s, device, f) for s, f in zip(all_seeds, folders)]
     if json: print(jsonlib.dumps(_as_json(runs, folders)))
     else: print(run_table(runs, folders))
 
