@@ -8,7 +8,7 @@ __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded',
            'Trainer', 'moving_average', 'commit', 'device_name', 'Run', 'fit', 'weights_bytes', 'parser_of', 'command',
            'new_folders', 'unused_name', 'mean_std', 'train_once', 'run_table', 'cifar10_train']
 
-# %% ../nbs/03_train.ipynb #1179fc42
+# %% ../nbs/03_train.ipynb #68489eb1
 import contextlib
 import ctypes
 import difflib
@@ -34,7 +34,7 @@ from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, 
 from .data import Batches, ImageSet, InputError, open_data, write_atomic
 from .models import flops_per_image, imagenet_mean, imagenet_std, make_model, models
 
-# %% ../nbs/03_train.ipynb #869b3211
+# %% ../nbs/03_train.ipynb #3f9e124f
 @dataclass(frozen=True)
 class Recipe:
     "Everything that decides a training run, and nothing that doesn't; raises `InputError` for impossible values."
@@ -69,7 +69,7 @@ class Recipe:
 
     def __post_init__(self): self.check()
 
-# %% ../nbs/03_train.ipynb #4c7b98b5
+# %% ../nbs/03_train.ipynb #04219574
 _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam"), schedule=("cosine", "constant"),
     crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), model=tuple(models))
 _ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), weight_decay=(0, 100),
@@ -92,7 +92,7 @@ def check(self: Recipe):
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
-# %% ../nbs/03_train.ipynb #e336a001
+# %% ../nbs/03_train.ipynb #794578a6
 recipes = {r.name: r for r in (
     Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
         optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
@@ -117,7 +117,7 @@ def get_recipe(
     if "epochs" in overrides: overrides = dict(warmup=recipe.warmup * overrides["epochs"] / recipe.epochs) | overrides
     return replace(recipe, **overrides)
 
-# %% ../nbs/03_train.ipynb #b018cef0
+# %% ../nbs/03_train.ipynb #904769d8
 def seeds_of(
     seed: int, # the run's seed
 ) -> tuple:  # three int seeds: initialisation, order, augmentation
@@ -133,7 +133,7 @@ def seeded(
         torch.manual_seed(seed)
         yield
 
-# %% ../nbs/03_train.ipynb #0839a639
+# %% ../nbs/03_train.ipynb #4ed6dd72
 def pick_device(
     name: str = "auto", # "auto", "cpu", "cuda", "cuda:1", "mps", ...
 ) -> torch.device:
@@ -152,7 +152,7 @@ def has_bf16(
     if device.type != "cpu": return False
     return any(getattr(torch.cpu, f, bool)() for f in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
-# %% ../nbs/03_train.ipynb #d4b30a1c
+# %% ../nbs/03_train.ipynb #63375b65
 def keep_memory() -> bool:  # did the C library take the settings?
     "Tell glibc's allocator to keep freed memory instead of returning it to the kernel, for this process."
     try: mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -160,7 +160,7 @@ def keep_memory() -> bool:  # did the C library take the settings?
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # names of malloc.h
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
 
-# %% ../nbs/03_train.ipynb #7927de4b
+# %% ../nbs/03_train.ipynb #39faba48
 def lr_at(
     recipe: Recipe,
     step: int,             # steps done so far
@@ -172,7 +172,7 @@ def lr_at(
     if recipe.schedule == "constant": return recipe.lr
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1, (step - warm) / max(1, total - warm))))
 
-# %% ../nbs/03_train.ipynb #4eb87ccd
+# %% ../nbs/03_train.ipynb #ca32eb71
 def make_optimizer(
     model: torch.nn.Module,
     recipe: Recipe,
@@ -186,7 +186,7 @@ def make_optimizer(
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     return dict(adamw=torch.optim.AdamW, adam=torch.optim.Adam)[recipe.optimizer](groups, lr=recipe.lr)
 
-# %% ../nbs/03_train.ipynb #0c10d2ed
+# %% ../nbs/03_train.ipynb #baea04e6
 class Stopwatch:
     "Adds up the seconds spent inside its `with` blocks, waiting for the device at both ends."
     def __init__(self, device: torch.device): self.device, self.seconds = device, 0.0
@@ -196,7 +196,7 @@ class Stopwatch:
     def __enter__(self): self._start = self._now(); return self
     def __exit__(self, *_): self.seconds += self._now() - self._start
 
-# %% ../nbs/03_train.ipynb #59f97dd6
+# %% ../nbs/03_train.ipynb #ae061d4d
 tta_names = ("none", "flip", "full")
 
 def views(
@@ -211,7 +211,7 @@ def views(
     seen = [(0.5 if moved else 1.0, x), *moved]
     return seen if tta == "none" else [(s / 2, v) for s, x in seen for v in (x, x.flip(-1))]
 
-# %% ../nbs/03_train.ipynb #062f0a43
+# %% ../nbs/03_train.ipynb #9f560882
 @torch.no_grad()
 def predict_logits(
     model: torch.nn.Module,  # a trained network; its `info` says how it wants images normalised
@@ -229,7 +229,7 @@ def predict_logits(
         logits.append(sum(weight * model(view) for weight, view in views(x, tta)).float().cpu())
     return torch.cat(logits)
 
-# %% ../nbs/03_train.ipynb #f2c25616
+# %% ../nbs/03_train.ipynb #47654878
 def score(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
@@ -240,7 +240,7 @@ def score(
     share = lambda hits: hits.sum().item() / len(y)
     return dict(loss=F.cross_entropy(logits, y).item(), top1=share(ranked[:, 0]), top5=share(ranked.any(1)))
 
-# %% ../nbs/03_train.ipynb #09764527
+# %% ../nbs/03_train.ipynb #a7eb22e2
 class BestEpoch:
     "Keeps the weights of the epoch with the best validation accuracy and says when patience has run out."
     def __init__(self, patience: int): self.patience, self.epoch, self.top1, self.state = patience, -1, -1.0, None
@@ -254,7 +254,7 @@ class BestEpoch:
             self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
         return epoch - self.epoch >= self.patience
 
-# %% ../nbs/03_train.ipynb #3576e0a8
+# %% ../nbs/03_train.ipynb #f0e77269
 def model_info(
     recipe: Recipe,
     train: ImageSet,  # the images to train on
@@ -264,7 +264,7 @@ def model_info(
     return dict(model=recipe.model, classes=list(train.classes), size=train.size,
                 mean=[float(m) for m in stats["mean"]], std=[float(s) for s in stats["std"]], recipe=asdict(recipe))
 
-# %% ../nbs/03_train.ipynb #fbe102c2
+# %% ../nbs/03_train.ipynb #76494b6b
 @patch
 def augmentation(self: Recipe,
     info: dict,     # of `model_info`: normalisation and classes
@@ -281,7 +281,7 @@ def augmentation(self: Recipe,
     if self.cutmix: steps.append(CutMix(self.cutmix, n))
     return Compose(steps)
 
-# %% ../nbs/03_train.ipynb #3bc4fbed
+# %% ../nbs/03_train.ipynb #4da9b702
 class Trainer:
     "All that changes while a run goes on."
     def __init__(self,
@@ -311,7 +311,7 @@ class Trainer:
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
 
-# %% ../nbs/03_train.ipynb #cd48ebe9
+# %% ../nbs/03_train.ipynb #1b2f4079
 def moving_average(
     model: torch.nn.Module,
     decay: float,  # per step: average = decay * average + (1 - decay) * weights
@@ -320,14 +320,14 @@ def moving_average(
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
-# %% ../nbs/03_train.ipynb #7fd4ba56
+# %% ../nbs/03_train.ipynb #ff8fef70
 @patch(as_prop=True)
 def size(self: Trainer):
     "Height of the images in this epoch, in pixels: the recipe's `sizes` share the epochs equally."
     r = self.recipe
     return r.sizes[self.epoch * len(r.sizes) // r.epochs] if r.sizes else self.train.size
 
-# %% ../nbs/03_train.ipynb #65370eea
+# %% ../nbs/03_train.ipynb #148dfdba
 @patch
 def one_epoch(self: Trainer,
     bar,  # a tqdm progress bar that counts images
@@ -361,7 +361,7 @@ def _accuracy(row):
     "The latest accuracy, for the progress bar: on held-out images if there are any."
     return f"{row.get('valid_top1', row['train_top1']):.1%}"
 
-# %% ../nbs/03_train.ipynb #ddcd499d
+# %% ../nbs/03_train.ipynb #6ee6f3d5
 @patch
 def fit(self: Trainer):  # gives a `Run`
     "Train for the recipe's epochs, or until early stopping; raises `InputError` when the loss is not finite any more."
@@ -389,7 +389,7 @@ def fit(self: Trainer):  # gives a `Run`
     chosen.info = self.model.info
     return self.finished(chosen)
 
-# %% ../nbs/03_train.ipynb #6dd952d9
+# %% ../nbs/03_train.ipynb #2f339182
 def commit() -> str:  # a git hash, "+changes" behind it if the package differs from it; "" if this is no checkout
     "The commit of this package, if it runs from a git checkout of its own."
     here = Path(__file__).parent if "__file__" in globals() else Path("../cifar10_nb").resolve()
@@ -408,7 +408,7 @@ def device_name(
         return next(line for line in f if line.startswith("model name")).split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
-# %% ../nbs/03_train.ipynb #9ef7e879
+# %% ../nbs/03_train.ipynb #314a5b8c
 @dataclass
 class Run:
     "A finished run: its model, its history and what it cost."
@@ -430,7 +430,7 @@ class Run:
     test: dict = field(default_factory=dict)      # loss, top1, top5 on the test images, read once
     test_tta: dict = field(default_factory=dict)  # the same with test-time augmentation, and which one
 
-# %% ../nbs/03_train.ipynb #4eec9a53
+# %% ../nbs/03_train.ipynb #4819bc48
 @patch
 def finished(self: Trainer,
     model: torch.nn.Module,  # the weights the recipe chose
@@ -457,7 +457,7 @@ def fit(
     if recipe.patience and not valid: raise InputError("early stopping needs held-out images: pass valid")
     return Trainer(recipe, train, valid, seed, device).fit()
 
-# %% ../nbs/03_train.ipynb #94f1c4a0
+# %% ../nbs/03_train.ipynb #a80b1372
 def weights_bytes(
     model: torch.nn.Module,  # with `info`
 ) -> bytes:  # a safetensors file; the same weights give the same bytes
@@ -482,7 +482,7 @@ def save(self: Run,
     write_atomic(folder / "run.json", (jsonlib.dumps(self.to_dict(), indent=1) + "\n").encode())
     return folder
 
-# %% ../nbs/03_train.ipynb #fc84a0d0
+# %% ../nbs/03_train.ipynb #dd27016e
 def parser_of(
     func,  # a function with type hints and docments
 ):
@@ -503,7 +503,7 @@ def parser_of(
             parser.add_argument(*flags, type=p.annotation, default=p.default, metavar=p.annotation.__name__.upper(), help=text)
     return parser
 
-# %% ../nbs/03_train.ipynb #90d6c415
+# %% ../nbs/03_train.ipynb #806bdfc5
 def command(
     func,  # a function with type hints and docments
 ):
@@ -520,7 +520,7 @@ def _fail(prog, message, code):
     print(f"{prog}: {message}", file=sys.stderr)
     return code
 
-# %% ../nbs/03_train.ipynb #d4690620
+# %% ../nbs/03_train.ipynb #aefb77e3
 def new_folders(
     base,         # a folder, which need not exist yet
     seeds: list,  # of the runs
@@ -548,7 +548,7 @@ def mean_std(
     import statistics
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
-# %% ../nbs/03_train.ipynb #84ca2770
+# %% ../nbs/03_train.ipynb #0f677093
 def train_once(
     recipe: Recipe,
     train: ImageSet,
@@ -567,7 +567,7 @@ def train_once(
     run.save(folder)
     return run
 
-# %% ../nbs/03_train.ipynb #aabe4862
+# %% ../nbs/03_train.ipynb #23fb1843
 def run_table(
     runs: list,     # of `Run`, same recipe
     folders: list,  # where they are
@@ -589,7 +589,7 @@ def run_table(
     return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", "next: " + f"cifar10_evaluate {weights} --tta full",
                                                            "      " + f"cifar10_predict PHOTO.jpg --weights {weights}"])
 
-# %% ../nbs/03_train.ipynb #eecf3bae
+# %% ../nbs/03_train.ipynb #d8817a95
 @command
 def cifar10_train(
     recipe: str = "small",    # small, scratch, transfer, resnet or final

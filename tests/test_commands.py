@@ -53,7 +53,7 @@ def test_train_writes_what_it_prints(here, trained):
     assert {k: v for k, v in trained.items() if k != "out"} == on_file
     assert set(on_file["test"]) == {"top1", "top5", "loss"} and 0 <= on_file["test"]["top1"] <= 1
     assert on_file["recipe"]["epochs"] == 2 and on_file["recipe"]["batch_size"] == 20 and len(on_file["history"]) == 2
-    assert on_file["source"] == "folder:images" and on_file["n_train"] == 180 and on_file["n_valid"] == 20
+    assert on_file["source"] == "folder:images" and on_file["n_train"] == 192 and on_file["n_valid"] == 8
 
 
 def test_evaluate_gives_the_same_digits(here, trained):
