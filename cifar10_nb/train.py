@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded', 'pick_device', 'has_bf16', 'keep_memory',
-           'lr_at', 'make_optimizer', 'Stopwatch', 'views', 'predict_logits', 'score', 'BestEpoch', 'model_info',
-           'Trainer', 'moving_average', 'commit', 'device_name', 'Run', 'fit', 'weights_bytes', 'parser_of', 'command',
-           'new_folders', 'unused_name', 'mean_std', 'train_once', 'run_table', 'cifar10_train']
+           'lr_at', 'make_optimizer', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits',
+           'score', 'BestEpoch', 'model_info', 'Trainer', 'moving_average', 'commit', 'device_name', 'Run', 'fit',
+           'weights_bytes', 'parser_of', 'command', 'new_folders', 'unused_name', 'mean_std', 'train_once', 'run_table',
+           'cifar10_train']
 
-# %% ../nbs/03_train.ipynb #68489eb1
+# %% ../nbs/03_train.ipynb #00176e00
 import contextlib
 import ctypes
 import difflib
@@ -34,7 +35,7 @@ from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, 
 from .data import Batches, ImageSet, InputError, open_data, write_atomic
 from .models import flops_per_image, imagenet_mean, imagenet_std, make_model, models
 
-# %% ../nbs/03_train.ipynb #3f9e124f
+# %% ../nbs/03_train.ipynb #a8966ca3
 @dataclass(frozen=True)
 class Recipe:
     "Everything that decides a training run, and nothing that doesn't; raises `InputError` for impossible values."
@@ -45,12 +46,13 @@ class Recipe:
     normalize: str = "data"         # "data": mean and std of the training images; "imagenet": ImageNet's
     epochs: int = 10                # passes over the training images
     batch_size: int = 128           # images a step
-    optimizer: str = "sgd"          # "sgd" (Nesterov), "adamw" or "adam"
+    optimizer: str = "sgd"          # "sgd" (Nesterov), "adamw", "adam" or "muon"
     lr: float = 0.1                 # learning rate at its peak
-    momentum: float = 0.9           # of SGD
+    momentum: float = 0.9           # of SGD and Muon
+    rest_lr: float = 0.02           # Muon: learning rate of AdamW on all but convolutions, as a share of lr
     weight_decay: float = 5e-4      # on weights of layers; decoupled from the gradient in AdamW
     decay_all: bool = False         # decay biases and normalisation layers too?
-    schedule: str = "cosine"        # after warm-up: "cosine" to zero, or "constant"
+    schedule: str = "cosine"        # after warm-up: "cosine" or "linear" to zero, or "constant"
     warmup: float = 0.0             # epochs of linear warm-up from zero
     sizes: tuple = ()               # progressive resizing: image sizes in pixels, each for an equal part of the epochs; (): none
     crop: int = 0                   # random crop after padding by so many pixels; 0: none
@@ -69,10 +71,10 @@ class Recipe:
 
     def __post_init__(self): self.check()
 
-# %% ../nbs/03_train.ipynb #04219574
-_choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam"), schedule=("cosine", "constant"),
+# %% ../nbs/03_train.ipynb #b29e8730
+_choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam", "muon"), schedule=("cosine", "linear", "constant"),
     crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), model=tuple(models))
-_ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), weight_decay=(0, 100),
+_ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), weight_decay=(0, 100),
     warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
     clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), patience=(0, 10_000))
 
@@ -92,13 +94,13 @@ def check(self: Recipe):
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
-# %% ../nbs/03_train.ipynb #794578a6
+# %% ../nbs/03_train.ipynb #e404a65e
 recipes = {r.name: r for r in (
     Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
         optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
     Recipe("scratch", epochs=9, optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", precision="fp32"),
-    Recipe("small", epochs=13, warmup=2, sizes=(24, 24, 28, 32), crop=2, flip="alternating", label_smoothing=0.1,
-        valid=0.04),
+    Recipe("small", epochs=12, batch_size=512, optimizer="muon", lr=0.1, momentum=0.6, weight_decay=0.0, schedule="linear",
+        warmup=0.6, sizes=(24, 24, 28, 32), crop=2, flip="alternating", label_smoothing=0.1, valid=0.04),
     Recipe("resnet", model="resnet18_cifar", epochs=30, batch_size=384, optimizer="adamw", lr=2e-3, weight_decay=0.02,
         warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16, label_smoothing=0.1),
     Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.2, warmup=3, crop=4, flip="random",
@@ -117,7 +119,7 @@ def get_recipe(
     if "epochs" in overrides: overrides = dict(warmup=recipe.warmup * overrides["epochs"] / recipe.epochs) | overrides
     return replace(recipe, **overrides)
 
-# %% ../nbs/03_train.ipynb #904769d8
+# %% ../nbs/03_train.ipynb #476fdd53
 def seeds_of(
     seed: int, # the run's seed
 ) -> tuple:  # three int seeds: initialisation, order, augmentation
@@ -133,7 +135,7 @@ def seeded(
         torch.manual_seed(seed)
         yield
 
-# %% ../nbs/03_train.ipynb #4ed6dd72
+# %% ../nbs/03_train.ipynb #d2c19362
 def pick_device(
     name: str = "auto", # "auto", "cpu", "cuda", "cuda:1", "mps", ...
 ) -> torch.device:
@@ -152,7 +154,7 @@ def has_bf16(
     if device.type != "cpu": return False
     return any(getattr(torch.cpu, f, bool)() for f in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
-# %% ../nbs/03_train.ipynb #63375b65
+# %% ../nbs/03_train.ipynb #2c848829
 def keep_memory() -> bool:  # did the C library take the settings?
     "Tell glibc's allocator to keep freed memory instead of returning it to the kernel, for this process."
     try: mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -160,33 +162,84 @@ def keep_memory() -> bool:  # did the C library take the settings?
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # names of malloc.h
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
 
-# %% ../nbs/03_train.ipynb #39faba48
+# %% ../nbs/03_train.ipynb #ec5e846e
 def lr_at(
     recipe: Recipe,
     step: int,             # steps done so far
     steps_per_epoch: int,
 ) -> float:  # the learning rate of the next step
-    "Linear warm-up from zero to `recipe.lr`, then a cosine to zero at the end, or constant."
+    "Linear warm-up from zero to `recipe.lr`, then a cosine or a straight line to zero at the end, or constant."
     warm, total = recipe.warmup * steps_per_epoch, recipe.epochs * steps_per_epoch
     if step < warm: return recipe.lr * min(1, (step + 1) / warm)
     if recipe.schedule == "constant": return recipe.lr
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1, (step - warm) / max(1, total - warm))))
+    done = min(1, (step - warm) / max(1, total - warm))
+    return recipe.lr * (1 - done if recipe.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done)))
 
-# %% ../nbs/03_train.ipynb #ca32eb71
+# %% ../nbs/03_train.ipynb #f1a291cf
 def make_optimizer(
     model: torch.nn.Module,
     recipe: Recipe,
-) -> torch.optim.Optimizer:  # two groups: with weight decay, without
+) -> torch.optim.Optimizer:  # groups with and without weight decay; with Muon a `Together` of it and AdamW
     "The recipe's optimiser over the parameters that train, with no decay on biases and norms (unless `decay_all`)."
     params = [p for p in model.parameters() if p.requires_grad]
+    filters = [p for p in params if p.ndim == 4 and recipe.optimizer == "muon"]
     decay  = [p for p in params if p.ndim > 1 or recipe.decay_all]
     spared = [p for p in params if p.ndim <= 1 and not recipe.decay_all]
+    if filters: decay = [p for p in decay if p.ndim != 4]
     groups = [dict(params=decay, weight_decay=recipe.weight_decay), dict(params=spared, weight_decay=0.0)]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
-    return dict(adamw=torch.optim.AdamW, adam=torch.optim.Adam)[recipe.optimizer](groups, lr=recipe.lr)
+    if filters:
+        for group in groups: group["share"] = recipe.rest_lr
+        return Together(Muon(filters, recipe.lr, recipe.momentum), torch.optim.AdamW(groups, lr=recipe.lr * recipe.rest_lr))
+    return (torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW)(groups, lr=recipe.lr)
 
-# %% ../nbs/03_train.ipynb #baea04e6
+# %% ../nbs/03_train.ipynb #4fb41e7d
+def orthogonalize(
+    g: torch.Tensor,  # float [rows, columns]
+    steps: int = 5,
+) -> torch.Tensor:  # the same shape, all singular values near 1
+    "The nearest matrix with orthonormal rows (or columns), by Newton-Schulz iteration (Jordan et al., 2024)."
+    x = (g if g.shape[0] <= g.shape[1] else g.T) / (g.norm() + 1e-7)
+    for _ in range(steps):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x if g.shape[0] <= g.shape[1] else x.T
+
+# %% ../nbs/03_train.ipynb #3d1251e0
+class Muon(torch.optim.Optimizer):
+    "Nesterov momentum with orthogonalised updates (Jordan et al., 2024), for convolutions followed by batch norm."
+    def __init__(self,
+        params,               # weights of convolutions, float [filters, channels, height, width]
+        lr: float = 0.1,      # length of a step; a row of the weights has length 1
+        momentum: float = 0.6,
+    ):
+        super().__init__(params, dict(lr=lr, momentum=momentum))
+
+    @torch.no_grad()
+    def step(self):
+        "Update the weights from their gradients."
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None: continue
+                buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                buffer.mul_(group["momentum"]).add_(p.grad)
+                update = p.grad.add(buffer, alpha=group["momentum"]).flatten(1)
+                p.mul_(len(p) ** 0.5 / p.norm())
+                p.sub_(orthogonalize(update).view_as(p), alpha=group["lr"])
+
+# %% ../nbs/03_train.ipynb #d533ad7f
+class Together:
+    "Several optimisers that step as one."
+    def __init__(self, *optimizers): self.optimizers = optimizers
+    @property
+    def param_groups(self): return [g for o in self.optimizers for g in o.param_groups]
+    def zero_grad(self):
+        for o in self.optimizers: o.zero_grad()
+    def step(self):
+        for o in self.optimizers: o.step()
+
+# %% ../nbs/03_train.ipynb #3c7ac23f
 class Stopwatch:
     "Adds up the seconds spent inside its `with` blocks, waiting for the device at both ends."
     def __init__(self, device: torch.device): self.device, self.seconds = device, 0.0
@@ -196,7 +249,7 @@ class Stopwatch:
     def __enter__(self): self._start = self._now(); return self
     def __exit__(self, *_): self.seconds += self._now() - self._start
 
-# %% ../nbs/03_train.ipynb #ae061d4d
+# %% ../nbs/03_train.ipynb #2d269987
 tta_names = ("none", "flip", "full")
 
 def views(
@@ -211,7 +264,7 @@ def views(
     seen = [(0.5 if moved else 1.0, x), *moved]
     return seen if tta == "none" else [(s / 2, v) for s, x in seen for v in (x, x.flip(-1))]
 
-# %% ../nbs/03_train.ipynb #9f560882
+# %% ../nbs/03_train.ipynb #5be709a8
 @torch.no_grad()
 def predict_logits(
     model: torch.nn.Module,  # a trained network; its `info` says how it wants images normalised
@@ -229,7 +282,7 @@ def predict_logits(
         logits.append(sum(weight * model(view) for weight, view in views(x, tta)).float().cpu())
     return torch.cat(logits)
 
-# %% ../nbs/03_train.ipynb #47654878
+# %% ../nbs/03_train.ipynb #abc8eabb
 def score(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
@@ -240,7 +293,7 @@ def score(
     share = lambda hits: hits.sum().item() / len(y)
     return dict(loss=F.cross_entropy(logits, y).item(), top1=share(ranked[:, 0]), top5=share(ranked.any(1)))
 
-# %% ../nbs/03_train.ipynb #a7eb22e2
+# %% ../nbs/03_train.ipynb #32c031b4
 class BestEpoch:
     "Keeps the weights of the epoch with the best validation accuracy and says when patience has run out."
     def __init__(self, patience: int): self.patience, self.epoch, self.top1, self.state = patience, -1, -1.0, None
@@ -254,7 +307,7 @@ class BestEpoch:
             self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
         return epoch - self.epoch >= self.patience
 
-# %% ../nbs/03_train.ipynb #f0e77269
+# %% ../nbs/03_train.ipynb #26cf13c7
 def model_info(
     recipe: Recipe,
     train: ImageSet,  # the images to train on
@@ -264,7 +317,7 @@ def model_info(
     return dict(model=recipe.model, classes=list(train.classes), size=train.size,
                 mean=[float(m) for m in stats["mean"]], std=[float(s) for s in stats["std"]], recipe=asdict(recipe))
 
-# %% ../nbs/03_train.ipynb #76494b6b
+# %% ../nbs/03_train.ipynb #9652532c
 @patch
 def augmentation(self: Recipe,
     info: dict,     # of `model_info`: normalisation and classes
@@ -281,7 +334,7 @@ def augmentation(self: Recipe,
     if self.cutmix: steps.append(CutMix(self.cutmix, n))
     return Compose(steps)
 
-# %% ../nbs/03_train.ipynb #4da9b702
+# %% ../nbs/03_train.ipynb #0cb07ffd
 class Trainer:
     "All that changes while a run goes on."
     def __init__(self,
@@ -311,7 +364,7 @@ class Trainer:
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
 
-# %% ../nbs/03_train.ipynb #1b2f4079
+# %% ../nbs/03_train.ipynb #5ab1fd5c
 def moving_average(
     model: torch.nn.Module,
     decay: float,  # per step: average = decay * average + (1 - decay) * weights
@@ -320,14 +373,14 @@ def moving_average(
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
-# %% ../nbs/03_train.ipynb #ff8fef70
+# %% ../nbs/03_train.ipynb #1f9df9f3
 @patch(as_prop=True)
 def size(self: Trainer):
     "Height of the images in this epoch, in pixels: the recipe's `sizes` share the epochs equally."
     r = self.recipe
     return r.sizes[self.epoch * len(r.sizes) // r.epochs] if r.sizes else self.train.size
 
-# %% ../nbs/03_train.ipynb #148dfdba
+# %% ../nbs/03_train.ipynb #5cabe0e2
 @patch
 def one_epoch(self: Trainer,
     bar,  # a tqdm progress bar that counts images
@@ -340,7 +393,7 @@ def one_epoch(self: Trainer,
         x, y = self.augment(x, y, self.chance, epoch=self.epoch, index=index)
         x = resize(x)[0].contiguous(memory_format=torch.channels_last)
         lr = lr_at(r, self.step, len(self.batches))
-        for group in self.optimizer.param_groups: group["lr"] = lr
+        for group in self.optimizer.param_groups: group["lr"] = lr * group.get("share", 1)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             out = self.model(x)
             loss = F.cross_entropy(out, y, label_smoothing=r.label_smoothing)
@@ -361,7 +414,7 @@ def _accuracy(row):
     "The latest accuracy, for the progress bar: on held-out images if there are any."
     return f"{row.get('valid_top1', row['train_top1']):.1%}"
 
-# %% ../nbs/03_train.ipynb #6ee6f3d5
+# %% ../nbs/03_train.ipynb #d1b93376
 @patch
 def fit(self: Trainer):  # gives a `Run`
     "Train for the recipe's epochs, or until early stopping; raises `InputError` when the loss is not finite any more."
@@ -389,7 +442,7 @@ def fit(self: Trainer):  # gives a `Run`
     chosen.info = self.model.info
     return self.finished(chosen)
 
-# %% ../nbs/03_train.ipynb #2f339182
+# %% ../nbs/03_train.ipynb #df05fd21
 def commit() -> str:  # a git hash, "+changes" behind it if the package differs from it; "" if this is no checkout
     "The commit of this package, if it runs from a git checkout of its own."
     here = Path(__file__).parent if "__file__" in globals() else Path("../cifar10_nb").resolve()
@@ -408,7 +461,7 @@ def device_name(
         return next(line for line in f if line.startswith("model name")).split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
-# %% ../nbs/03_train.ipynb #314a5b8c
+# %% ../nbs/03_train.ipynb #2363d8a6
 @dataclass
 class Run:
     "A finished run: its model, its history and what it cost."
@@ -430,7 +483,7 @@ class Run:
     test: dict = field(default_factory=dict)      # loss, top1, top5 on the test images, read once
     test_tta: dict = field(default_factory=dict)  # the same with test-time augmentation, and which one
 
-# %% ../nbs/03_train.ipynb #4819bc48
+# %% ../nbs/03_train.ipynb #3c4d1f8f
 @patch
 def finished(self: Trainer,
     model: torch.nn.Module,  # the weights the recipe chose
@@ -457,7 +510,7 @@ def fit(
     if recipe.patience and not valid: raise InputError("early stopping needs held-out images: pass valid")
     return Trainer(recipe, train, valid, seed, device).fit()
 
-# %% ../nbs/03_train.ipynb #a80b1372
+# %% ../nbs/03_train.ipynb #838e6a3e
 def weights_bytes(
     model: torch.nn.Module,  # with `info`
 ) -> bytes:  # a safetensors file; the same weights give the same bytes
@@ -482,7 +535,7 @@ def save(self: Run,
     write_atomic(folder / "run.json", (jsonlib.dumps(self.to_dict(), indent=1) + "\n").encode())
     return folder
 
-# %% ../nbs/03_train.ipynb #dd27016e
+# %% ../nbs/03_train.ipynb #de65520f
 def parser_of(
     func,  # a function with type hints and docments
 ):
@@ -503,7 +556,7 @@ def parser_of(
             parser.add_argument(*flags, type=p.annotation, default=p.default, metavar=p.annotation.__name__.upper(), help=text)
     return parser
 
-# %% ../nbs/03_train.ipynb #806bdfc5
+# %% ../nbs/03_train.ipynb #a5a64331
 def command(
     func,  # a function with type hints and docments
 ):
@@ -520,7 +573,7 @@ def _fail(prog, message, code):
     print(f"{prog}: {message}", file=sys.stderr)
     return code
 
-# %% ../nbs/03_train.ipynb #aefb77e3
+# %% ../nbs/03_train.ipynb #1682e918
 def new_folders(
     base,         # a folder, which need not exist yet
     seeds: list,  # of the runs
@@ -548,7 +601,7 @@ def mean_std(
     import statistics
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
-# %% ../nbs/03_train.ipynb #0f677093
+# %% ../nbs/03_train.ipynb #0e5122fb
 def train_once(
     recipe: Recipe,
     train: ImageSet,
@@ -567,7 +620,7 @@ def train_once(
     run.save(folder)
     return run
 
-# %% ../nbs/03_train.ipynb #23fb1843
+# %% ../nbs/03_train.ipynb #56303905
 def run_table(
     runs: list,     # of `Run`, same recipe
     folders: list,  # where they are
@@ -589,7 +642,7 @@ def run_table(
     return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", "next: " + f"cifar10_evaluate {weights} --tta full",
                                                            "      " + f"cifar10_predict PHOTO.jpg --weights {weights}"])
 
-# %% ../nbs/03_train.ipynb #d8817a95
+# %% ../nbs/03_train.ipynb #cb6c00c5
 @command
 def cifar10_train(
     recipe: str = "small",    # small, scratch, transfer, resnet or final
