@@ -4,20 +4,20 @@
 
 # %% auto #0
 __all__ = ['plot_history', 'load_model', 'Scores', 'evaluate', 'plot_per_class', 'plot_confusion', 'mistakes', 'plot_mistakes',
-           'predict', 'cifar10_evaluate', 'newest_weights', 'cifar10_predict', 'load_results', 'result_table']
+           'predict', 'cifar10_evaluate', 'newest_weights', 'cifar10_predict']
 
-# %% ../nbs/04_evaluate.ipynb #f766f2f2
+# %% ../nbs/04_evaluate.ipynb #667b5c80
 import json as jsonlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from .data import ImageSet, InputError, open_data, open_image
 from .models import make_model
-from .train import Recipe, command, mean_std, pick_device, predict_logits, score, tta_names
+from .train import Recipe, command, pick_device, predict_logits, score, tta_names
 
-# %% ../nbs/04_evaluate.ipynb #25c30dbd
+# %% ../nbs/04_evaluate.ipynb #f2d133de
 _train_colour, _valid_colour = "#4477aa", "#ee6677"  # told apart with any kind of colour vision
 
 def plot_history(
@@ -37,7 +37,7 @@ def plot_history(
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #578d2ce6
+# %% ../nbs/04_evaluate.ipynb #300ff147
 def _info_of(path):
     "The `info` in the header of a weights file; raises `InputError`."
     from safetensors import SafetensorError, safe_open
@@ -50,7 +50,7 @@ def _info_of(path):
         raise InputError(f"{path} was not written by this package: its header does not say which model it is") from e
     return info
 
-# %% ../nbs/04_evaluate.ipynb #dfe7f234
+# %% ../nbs/04_evaluate.ipynb #5a867fbe
 def load_model(
     path,                 # a model.safetensors, or the folder of a run
     device: str = "auto", # see `pick_device`
@@ -68,7 +68,7 @@ def load_model(
     model.info = info
     return model.to(pick_device(device), memory_format=torch.channels_last).eval()
 
-# %% ../nbs/04_evaluate.ipynb #122536e3
+# %% ../nbs/04_evaluate.ipynb #def72ef5
 @dataclass
 class Scores:
     "What a model is worth on some images; fractions, not per cent."
@@ -87,7 +87,7 @@ class Scores:
         d["per_class"] = {k: None if v != v else v for k, v in self.per_class.items()}
         return dict(test=dict(top1=self.top1, top5=self.top5, loss=self.loss), **d)
 
-# %% ../nbs/04_evaluate.ipynb #73b7a0c2
+# %% ../nbs/04_evaluate.ipynb #6349d193
 def evaluate(
     model: torch.nn.Module,  # trained, with `info`: from `fit` or `load_model`
     images: ImageSet,        # of the same classes
@@ -106,7 +106,7 @@ def evaluate(
     return Scores(**score(logits, y), n=len(y), source=images.source, tta=tta, per_class=per_class,
                   confusion=confusion.tolist(), logits=logits)
 
-# %% ../nbs/04_evaluate.ipynb #d1159b45
+# %% ../nbs/04_evaluate.ipynb #e3288f63
 def plot_per_class(
     scores: Scores,
 ):  # matplotlib Figure: a bar a class, the mean as a line
@@ -122,7 +122,7 @@ def plot_per_class(
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #4f4dec58
+# %% ../nbs/04_evaluate.ipynb #0d997a5a
 def plot_confusion(
     scores: Scores,
 ):  # matplotlib Figure: true classes down, predicted ones across, counts in the cells
@@ -141,7 +141,7 @@ def plot_confusion(
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #9f3dd640
+# %% ../nbs/04_evaluate.ipynb #a414c3eb
 def mistakes(
     scores: Scores,
     images: ImageSet,  # the images that were scored
@@ -171,7 +171,7 @@ def plot_mistakes(
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #0c3d132f
+# %% ../nbs/04_evaluate.ipynb #da657820
 def predict(
     model: torch.nn.Module,  # trained, with `info`
     paths: list,             # image files
@@ -187,7 +187,7 @@ def predict(
     p, which = predict_logits(model, images, tta).softmax(1).topk(min(topk, len(names)), dim=1)
     return [[(names[c], q) for c, q in zip(cs, qs)] for cs, qs in zip(which.tolist(), p.tolist())]
 
-# %% ../nbs/04_evaluate.ipynb #59d7ebad
+# %% ../nbs/04_evaluate.ipynb #39033147
 @command
 def cifar10_evaluate(
     weights: str,          # a model.safetensors, or the folder of a run
@@ -210,7 +210,7 @@ def _score_table(scores):
     lines += [(name, f"{a:.1%}") for name, a in scores.per_class.items()]
     return "\n".join(f"{k:<14} {v}".rstrip() for k, v in lines)
 
-# %% ../nbs/04_evaluate.ipynb #85388010
+# %% ../nbs/04_evaluate.ipynb #12b34abf
 def newest_weights(
     folder = "runs",  # where runs are
 ) -> Path:
@@ -235,32 +235,3 @@ def cifar10_predict(
         print(jsonlib.dumps(dict(weights=str(path), predictions=rows)))
     else:
         for f, a in zip(images, answers): print(f"{f}\n" + "\n".join(f"  {p:7.2%}  {c}" for c, p in a))
-
-# %% ../nbs/04_evaluate.ipynb #e390b41e
-def load_results(
-    folder = "results",  # holds files written by `cifar10_train`
-) -> list:  # dicts as in run.json, in the order of the file names
-    "All results on file."
-    return [jsonlib.loads(p.read_text()) for p in sorted(Path(folder).glob("*.json"))]
-
-def _row(runs):
-    "One row of the table: runs that differ in their seed only."
-    mean = lambda f: mean_std([f(r) for r in runs])
-    def percent(key):
-        m, s = mean(lambda r: r[key]["top1"])
-        return f"{m:.2%}" + (f" ± {s:.2%}" if s is not None else "")
-    r, seconds = runs[0], mean(lambda r: r["seconds"])[0]
-    return (r["recipe"]["name"], r["source"], len(runs), percent("test"), percent("test_tta"), r["recipe"]["epochs"], f"{seconds:,.0f}",
-            f"{mean(lambda r: r['images_per_s'])[0]:,.0f}", f"{mean(lambda r: r['pflop'])[0]:.3f}",
-            f"{r['device']['name']}, {r['device']['precision']}, torch {r['versions']['torch'].split('+')[0]}")
-
-def result_table(
-    results: list,  # of dicts as in run.json
-) -> str:  # Markdown
-    "A row for each recipe, data source and device: runs, accuracy without and with TTA, epochs, seconds, cost."
-    groups = {}
-    for r in results:
-        groups.setdefault(jsonlib.dumps([r["recipe"], r["source"], r["device"], r["versions"]]), []).append(r)
-    head = ("recipe", "data", "runs", "test accuracy", "with mirror image", "epochs", "seconds", "images/s", "PFLOP", "on")
-    rows = [head, ("---",) * 2 + ("---:",) * 7 + ("---",), *map(_row, groups.values())]
-    return "\n".join("| " + " | ".join(map(str, r)) + " |" for r in rows)

@@ -1,0 +1,114 @@
+"cifar10_file and cifar10_compare as a user runs them; runs are made by hand, weights in an epoch on drawn images."
+import json
+
+import pytest
+from test_commands import here, one_line, run, trained  # noqa: F401
+
+
+def put(folder, base, top1, seed, **other):
+    "A run like `base` in `folder`, with another accuracy and seed."
+    d = dict(base, seed=seed, commit="c0ffee", test=dict(base["test"], top1=top1), **other)
+    d.pop("out", None)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").write_text(json.dumps(d))
+
+
+@pytest.fixture(scope="module")
+def filed(here, trained):  # noqa: F811
+    "Three runs on file with accuracies of 0.3, 0.32 and 0.34, and one alone in `single`."
+    for s, top1 in enumerate((0.30, 0.32, 0.34)): put(here / f"r{s}", trained, top1, s)
+    done = run("cifar10_file", "r0", "r1", "r2", cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert run("cifar10_file", "r0", "--results", "single", cwd=here).returncode == 0
+    return done.stdout.splitlines()
+
+
+def test_file_says_where(here, filed):
+    assert len(filed) == 3 and all((here / f).is_file() for f in filed)
+    assert filed[2].startswith("results/small-2ep-batch-size20_folder-images_cpu-") and filed[2].endswith("_seed2.json")
+    assert json.loads((here / filed[2]).read_text()) == json.loads((here / "r2/run.json").read_text())
+
+
+def test_file_replaces_only_when_told(here, filed):
+    put(here / "again", json.loads((here / "r1/run.json").read_text()), 0.5, 1)
+    args = ("cifar10_file", "again", "--results", "single2")
+    assert run("cifar10_file", "r1", "--results", "single2", cwd=here).returncode == 0
+    one_line(run(*args, cwd=here), "cifar10_file: ", "holds another run", "--replace")
+    assert run(*args, "--replace", cwd=here).returncode == 0
+    assert json.loads(next((here / "single2").iterdir()).read_text())["test"]["top1"] == 0.5
+
+
+@pytest.mark.parametrize("top1, results, within", [(0.33, "results", True), (0.60, "results", False), (0.60, "single", None)])
+def test_fresh_run(here, trained, filed, top1, results, within):  # noqa: F811
+    put(here / "fresh", trained, top1, 9, seconds=7.0)
+    done = run("cifar10_compare", "fresh", "--results", results, "--json", cwd=here)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["within"] is within and said["n"] == (1 if within is None else 3)
+    assert said["speed"]["seconds"]["run"] == 7.0
+    text = run("cifar10_compare", "fresh", "--results", results, cwd=here).stdout
+    assert {True: "within the spread", False: "OUTSIDE", None: "no spread is known"}[within] in text
+
+
+def test_other_device_has_no_speed(here, trained, filed):  # noqa: F811
+    put(here / "abacus", trained, 0.33, 9, device=dict(trained["device"], name="Abacus"))
+    assert json.loads(run("cifar10_compare", "abacus", "--json", cwd=here).stdout)["speed"] is None
+
+
+def test_two_weights(here, trained):  # noqa: F811
+    args = ("--data", "images", "--epochs", 1, "--batch-size", 20, "--seed", 5, "--out", "second")
+    assert run("cifar10_train", *args, cwd=here).returncode == 0
+    done = run("cifar10_compare", "first", "second/model.safetensors", "--data", "images", "--json", cwd=here)
+    assert done.returncode == 0, done.stderr
+    said, scores = json.loads(done.stdout), [json.loads((here / f / "run.json").read_text())["test"]["top1"] for f in ("first", "second")]
+    assert said["top1"] == scores and said["n"] == 50 and len(said["classes"]) == 10 and 0 < said["p"] <= 1
+    assert said["low"] <= said["difference"] <= said["high"] and said["only_b"] - said["only_a"] == round(50 * said["difference"])
+    assert "McNemar" in run("cifar10_compare", "first", "second", "--data", "images", cwd=here).stdout
+    same = json.loads(run("cifar10_compare", "first", "first", "--data", "images", "--tta", "flip", "--json", cwd=here).stdout)
+    assert (same["difference"], same["p"], same["tta"]) == (0, 1, "flip")
+
+
+def test_weights_of_other_classes(here, trained):  # noqa: F811
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            (here / "pets" / part / name).mkdir(parents=True)
+            for f in sorted((here / "images" / part / name).iterdir())[:5]: (here / "pets" / part / name / f.name).write_bytes(f.read_bytes())
+    done = run("cifar10_train", "--data", "pets", "--epochs", 1, "--batch-size", 5, "--out", "pet", cwd=here)
+    assert done.returncode == 0, done.stderr
+    one_line(run("cifar10_compare", "first", "pet", "--data", "images", cwd=here), "cifar10_compare: first and pet know different classes")
+    one_line(run("cifar10_compare", "pet", "pet", "--data", "images", cwd=here), "these weights know other classes")
+
+
+@pytest.mark.parametrize("command, args, words", [
+    ("cifar10_compare", (), ("runs",)),
+    ("cifar10_compare", ("nowhere",), ("there is no run at nowhere",)),
+    ("cifar10_compare", ("images",), ("there is no run at images",)),
+    ("cifar10_compare", ("first/model.safetensors",), ("model.safetensors is no JSON file",)),
+    ("cifar10_compare", ("first", "--results", "empty"), ("is on file",)),
+    ("cifar10_compare", ("first", "second", "third"), ("3 names",)),
+    ("cifar10_compare", ("first", "nowhere"), ("no weights at nowhere",)),
+    ("cifar10_compare", ("first", "first", "--tta", "twice"), ("'twice'", "none, flip, full")),
+    ("cifar10_compare", ("first", "first", "--data", "gone"), ("gone",)),
+    ("cifar10_compare", ("untested",), ("no test scores",)),
+    ("cifar10_compare", ("foreign",), ("not written by cifar10_train",)),
+    ("cifar10_compare", ("first", "--results", "foreign"), ("foreign/run.json was not written by cifar10_train",)),
+    ("cifar10_file", ("untested",), ("no test scores",)),
+    ("cifar10_file", ("changed",), ("uncommitted changes",)),
+    ("cifar10_file", ("untraced",), ("names no commit",)),
+    ("cifar10_file", ("nowhere",), ("there is no run at nowhere",)),
+])
+def test_mistakes(here, trained, command, args, words):  # noqa: F811
+    for name, change in dict(untested=dict(test={}), changed=dict(commit="c0ffee+changes"), untraced=dict(commit="")).items():
+        (here / name).mkdir(exist_ok=True)
+        (here / name / "run.json").write_text(json.dumps(dict(trained, **change)))
+    (here / "foreign").mkdir(exist_ok=True)
+    (here / "foreign/run.json").write_text('{"recipe": "soup"}')
+    one_line(run(command, *args, cwd=here), f"{command}: ", *words)
+    assert not (here / "empty").exists()
+
+
+@pytest.mark.parametrize("command, options", [("cifar10_compare", ("--results", "--data", "--tta", "--json")),
+                                              ("cifar10_file", ("--results", "--replace"))])
+def test_help(here, command, options):  # noqa: F811
+    done = run(command, "--help", cwd=here)
+    assert done.returncode == 0 and all(o in done.stdout for o in options)
