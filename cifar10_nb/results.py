@@ -8,7 +8,7 @@ __all__ = ['needs', 'read_run', 'load_results', 'changes', 'label', 'result_name
            'prediction_interval', 'paired_difference', 'wilson', 'compare_run', 'mcnemar', 'compare_models',
            'cifar10_compare', 'ablation_table']
 
-# %% ../nbs/05_results.ipynb #79698af5
+# %% ../nbs/05_results.ipynb #a6afb6f6
 import json as jsonlib
 import math
 import re
@@ -21,14 +21,14 @@ from .data import InputError, open_data, write_atomic
 from .evaluate import evaluate, load_model
 from .train import Recipe, Run, command, get_recipe, mean_std, recipes, tta_names
 
-# %% ../nbs/05_results.ipynb #9e97703f
+# %% ../nbs/05_results.ipynb #3c9cfc0c
 def read_run(
     path,  # the folder of a run, or a JSON file
 ) -> dict:  # as in run.json
     "What is known of a run; raises `InputError` if there is nothing, or something else."
     path = Path(path)
     if path.is_dir(): path = path / "run.json"
-    if not path.is_file(): raise InputError(f"there is no run at {path}: name the folder of a run that cifar10_train made")
+    if not path.is_file(): raise InputError(f"there is no run at {path}: name the folder of a run of cifar10_train")
     try: run = jsonlib.loads(path.read_text(encoding="utf-8"))
     except ValueError as e: raise InputError(f"{path} is no JSON file") from e
     missing = [f.name for f in fields(Run) if f.name != "model" and (not isinstance(run, dict) or f.name not in run)]
@@ -43,7 +43,7 @@ def load_results(
     folder = Path(folder)
     return [read_run(p) for p in sorted(folder.rglob("*.json") if deep else folder.glob("*.json"))]
 
-# %% ../nbs/05_results.ipynb #e819b01a
+# %% ../nbs/05_results.ipynb #6538533e
 def _recipe(run):
     "A run's recipe as a plain dict; fields that did not exist when it was filed get their defaults."
     return jsonlib.loads(jsonlib.dumps(asdict(Recipe()) | run["recipe"]))
@@ -65,18 +65,18 @@ def label(
     said = [f"{v} epochs" if k == "epochs" else f"{k} {v}" for k, v in changes(run).items()]
     return run["recipe"]["name"] + (f" ({', '.join(said)})" if said else "")
 
-# %% ../nbs/05_results.ipynb #7bc2520e
+# %% ../nbs/05_results.ipynb #d85462f1
 def _slug(text): return re.sub(r"[^a-z0-9.]+", "-", re.sub("^-", "no-", str(text).lower())).strip("-")
 
 def result_name(
     run: dict,  # as in run.json
 ) -> str:  # RECIPE_SOURCE_DEVICE_seedN.json
     "The name of a run's file in `results/`."
-    recipe = run["recipe"]["name"] + "".join(f"-{v}ep" if k == "epochs" else f"-{k}{v}" for k, v in changes(run).items())
+    changed = "".join(f"-{v}ep" if k == "epochs" else f"-{k}{v}" for k, v in changes(run).items())
     device = f"{run['device']['type']}-{run['device']['name']}"
-    return "_".join([*map(_slug, (recipe, run["source"], device)), f"seed{run['seed']}.json"])
+    return "_".join([*map(_slug, (run["recipe"]["name"] + changed, run["source"], device)), f"seed{run['seed']}.json"])
 
-# %% ../nbs/05_results.ipynb #00b2359c
+# %% ../nbs/05_results.ipynb #f60c8d1d
 def file_result(
     run,                    # the folder of a run
     folder = "results",     # where results are kept; made if it is not there
@@ -84,7 +84,7 @@ def file_result(
 ) -> Path:  # of the file
     "Copy a run's `run.json` to the results; raises `InputError` for a run that nobody could repeat."
     d = {k: v for k, v in read_run(run).items() if k in [f.name for f in fields(Run)]}
-    if not (d["test"] and d["test_tta"]): raise InputError(f"{run} has no test scores: only a finished run can be filed")
+    if not (d["test"] and d["test_tta"]): raise InputError(f"{run} has no test scores: file finished runs only")
     if not d["commit"]: raise InputError(f"{run} names no commit: train from a git checkout of the package")
     if d["commit"].endswith("+changes"):
         raise InputError(f"{run} was made with uncommitted changes in the package: commit them and train again")
@@ -94,7 +94,7 @@ def file_result(
     write_atomic(path, (jsonlib.dumps(d, indent=1) + "\n").encode())
     return path
 
-# %% ../nbs/05_results.ipynb #11b77c88
+# %% ../nbs/05_results.ipynb #a00ff046
 @command
 def cifar10_file(
     runs: list,               # folders of finished runs
@@ -104,11 +104,12 @@ def cifar10_file(
     "File finished runs among the results, each as RECIPE_DATA_DEVICE_seedN.json."
     for run in runs: print(file_result(run, results, replace))
 
-# %% ../nbs/05_results.ipynb #5ac501a9
+# %% ../nbs/05_results.ipynb #42dab175
 def _order(run):
     "Sorts runs: CIFAR-10, then folders, then drawn images; by recipe; the recipe as it stands before changed ones."
     name, source = run["recipe"]["name"], run["source"]
-    return (source == "drawn", not source.startswith("cifar10"), [*recipes, name].index(name), len(changes(run)), label(run), source)
+    kind = 2 if source == "drawn" else 0 if source.startswith("cifar10") else 1
+    return kind, [*recipes, name].index(name), len(changes(run)), label(run), source
 
 def group_runs(
     results: list,  # of dicts as in run.json
@@ -121,7 +122,7 @@ def group_runs(
 
 def _torch(run): return run["versions"]["torch"].split("+")[0]
 
-# %% ../nbs/05_results.ipynb #3be6bb83
+# %% ../nbs/05_results.ipynb #cf3befbd
 def percent(
     values: list,  # fractions
 ) -> str:
@@ -138,13 +139,13 @@ def _epochs(runs):
 
 def _row(runs):
     "One row of the table: runs that differ in their seed only."
-    r, mean = runs[0], lambda key: mean_std([r[key] for r in runs])[0]
+    r, mean, top1 = runs[0], lambda key: mean_std([r[key] for r in runs])[0], lambda key: [r[key]["top1"] for r in runs]
     threads = f", {r['device']['threads']} threads" if r["device"]["type"] == "cpu" else ""
-    return (label(r), r["source"], len(runs), percent([r["test"]["top1"] for r in runs]), percent([r["test_tta"]["top1"] for r in runs]),
-            _epochs(runs), f"{mean('seconds'):,.0f}", f"{mean('images_per_s'):,.0f}", f"{mean('pflop'):,.3f}",
+    return (label(r), r["source"], len(runs), percent(top1("test")), percent(top1("test_tta")), _epochs(runs),
+            f"{mean('seconds'):,.0f}", f"{mean('images_per_s'):,.0f}", f"{mean('pflop'):,.3f}",
             f"{r['device']['name']}{threads}, {r['device']['precision']}, torch {_torch(r)}")
 
-# %% ../nbs/05_results.ipynb #bb37da4d
+# %% ../nbs/05_results.ipynb #bf82d469
 needs = dict(transfer="a GPU", scratch="two CPU cores", small="two CPU cores", resnet="a GPU", final="a GPU")
 
 def _waiting(results, waiting):
@@ -160,14 +161,14 @@ def result_table(
     waiting: dict = None,  # recipe -> the hardware it waits for, such as `needs`: adds a row for each not measured
 ) -> str:  # Markdown
     "A row for each recipe, data source and device: runs, accuracy without and with TTA, epochs, seconds, cost."
-    head = ("recipe", "data", "runs", "test accuracy", "with mirror image", "epochs", "seconds", "images/s", "PFLOP", "on")
+    head = "recipe", "data", "runs", "test accuracy", "with mirror image", "epochs", "seconds", "images/s", "PFLOP", "on"
     rows = [(_order(runs[0]), _row(runs)) for runs in group_runs(results)] + [*_waiting(results, waiting or {})]
     lines = [head, ("---",) * 2 + ("---:",) * 7 + ("---",), *(row for _, row in sorted(rows, key=lambda pair: pair[0]))]
     return "\n".join("| " + " | ".join(map(str, r)) + " |" for r in lines)
 
-# %% ../nbs/05_results.ipynb #0f65f91d
-_styles = list(zip(["#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#ccbb44", "#555555"],  # Tol's bright palette
-                   ["o", "s", "^", "D", "v", "P", "X"], ["-", "--", "-.", ":", "-", "--", "-."]))
+# %% ../nbs/05_results.ipynb #f8915d9d
+_styles = list(zip(("#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#ccbb44", "#555555"),  # Paul Tol's "bright"
+                   "os^DvPX", ("-", "--", "-.", ":", "-", "--", "-.")))
 
 def _figure(title, xlabel, ylabel):
     import matplotlib.pyplot as plt
@@ -184,8 +185,8 @@ def plot_curves(
     key: str = "valid_top1",  # what to show: a column of the history
 ):  # matplotlib Figure: a thin line a run, a thick one for the mean of each row of the table
     "Learning curves with their spread over seeds."
-    name = dict(valid_top1="accuracy on held-out images", train_top1="accuracy on augmented training images").get(key, key)
-    fig, ax = _figure("Learning curves", "epoch", name)
+    names = dict(valid_top1="accuracy on held-out images", train_top1="accuracy on augmented training images")
+    fig, ax = _figure("Learning curves", "epoch", names.get(key, key))
     groups = [g for g in group_runs(results) if all(key in r["history"][0] for r in g)]
     for i, runs in enumerate(groups):
         colour, mark, line = _styles[i % len(_styles)]
@@ -198,7 +199,7 @@ def plot_curves(
     if groups: ax.legend(loc="lower right", fontsize=8)
     return fig
 
-# %% ../nbs/05_results.ipynb #a4d08784
+# %% ../nbs/05_results.ipynb #a66b9eb7
 _costs = dict(pflop="training cost in PFLOP", seconds="training time in seconds")
 
 def plot_cost(
@@ -212,14 +213,15 @@ def plot_cost(
         colour, mark, _ = _styles[i % len(_styles)]
         y, spread = mean_std([r["test"]["top1"] for r in runs])
         said = f"{label(runs[0])} (n={len(runs)})" + (f", {runs[0]['device']['name']}" if cost == "seconds" else "")
-        ax.errorbar(mean_std([r[cost] for r in runs])[0], y, yerr=spread, color=colour, marker=mark, ms=7, capsize=4, ls="", label=said)
+        x = mean_std([r[cost] for r in runs])[0]
+        ax.errorbar(x, y, yerr=spread, color=colour, marker=mark, ms=7, capsize=4, ls="", label=said)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(0.3)
     if results: ax.legend(loc="best", fontsize=8)
     return fig
 
-# %% ../nbs/05_results.ipynb #41c19d12
+# %% ../nbs/05_results.ipynb #2c7aabee
 def _t_inside(t, df):
     "The probability that Student's t with `df` degrees of freedom lies between -t and t."
     angle, odd = math.atan(t / math.sqrt(df)), df % 2
@@ -241,7 +243,7 @@ def t_quantile(
         low, high = (middle, high) if _t_inside(middle, df) < 2 * p - 1 else (low, middle)
     return high
 
-# %% ../nbs/05_results.ipynb #04d39c71
+# %% ../nbs/05_results.ipynb #94c4f1fe
 class Interval(NamedTuple):
     "An estimate with its 95% interval."
     mean: float
@@ -273,27 +275,27 @@ def prediction_interval(
     "Mean of some values and the 95% interval for one more of their kind (Student's t)."
     return _interval(values, 1)
 
-# %% ../nbs/05_results.ipynb #cdb8c1c5
+# %% ../nbs/05_results.ipynb #43e15af8
 def paired_difference(
     a: list,  # numbers, such as accuracies of runs with seeds 0, 1, 2
     b: list,  # numbers in the same order: those that `a` is compared with
 ) -> Interval:  # of a - b
     "Mean of the differences a - b, pair by pair, with its 95% interval (Student's t)."
-    if len(a) != len(b): raise InputError(f"{len(a)} and {len(b)} values are no pairs: give as many of each, in the same order")
+    if len(a) != len(b): raise InputError(f"{len(a)} and {len(b)} values are no pairs: give as many of each")
     return mean_interval([x - y for x, y in zip(a, b)])
 
-# %% ../nbs/05_results.ipynb #fad04420
+# %% ../nbs/05_results.ipynb #ea8bb147
 def wilson(
     hits: int,
     n: int,  # trials
 ) -> Interval:  # of the proportion
     "A proportion and its 95% interval (Wilson, 1927)."
-    if not 0 <= hits <= n or n < 1: raise InputError(f"{hits} hits out of {n}: there must be 1 trial at least, and no more hits than trials")
+    if not 0 <= hits <= n or n < 1: raise InputError(f"{hits} hits out of {n}: hits must lie between 0 and n, and n above 0")
     z, p = NormalDist().inv_cdf(0.975), hits / n
     middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return Interval(p, max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n)), n)
 
-# %% ../nbs/05_results.ipynb #cabf9537
+# %% ../nbs/05_results.ipynb #0cef4ca1
 def _comparable(run):
     "What two runs must have in common for their accuracies to be compared."
     return _recipe(run), re.sub(r"^cifar10 \(folder\)$", "cifar10", run["source"]), run["n_train"]
@@ -306,17 +308,17 @@ def compare_run(
     filed = [r for r in results if _comparable(r) == _comparable(run) and r["test"] and r != run]
     if not run["test"]: raise InputError("the run has no test scores: let it finish")
     if not filed:
-        raise InputError(f"no run of {label(run)} on {run['source']} is on file: what is there can be seen with result_table")
+        raise InputError(f"no run of {label(run)} on {run['source']} is on file: file some with cifar10_file first")
     expected, top1 = prediction_interval([r["test"]["top1"] for r in filed]), run["test"]["top1"]
-    within = None if expected.low is None else expected.low - 1e-9 <= top1 <= expected.high + 1e-9
+    low, high = (None, None) if expected.low is None else (max(0.0, expected.low), min(1.0, expected.high))
+    within = None if low is None else low - 1e-9 <= top1 <= high + 1e-9
     near = [r for r in filed if r["device"]["name"] == run["device"]["name"]]
     speed = near and {k: dict(run=run[k], filed=mean_std([r[k] for r in near])[0]) for k in ("seconds", "images_per_s")}
-    return dict(recipe=label(run), source=run["source"], seed=run["seed"], n=expected.n, top1=top1, filed=expected.mean,
-                std=mean_std([r["test"]["top1"] for r in filed])[1], difference=top1 - expected.mean,
-                low=within if within is None else max(0.0, expected.low), high=within if within is None else min(1.0, expected.high), within=within, same_seed=run["seed"] in [r["seed"] for r in filed], device=run["device"]["name"],
-                speed=speed or None)
+    return dict(recipe=label(run), source=run["source"], seed=run["seed"], same_seed=run["seed"] in [r["seed"] for r in filed],
+                n=len(filed), top1=top1, filed=expected.mean, std=mean_std([r["test"]["top1"] for r in filed])[1],
+                difference=top1 - expected.mean, low=low, high=high, within=within, device=run["device"]["name"], speed=speed or None)
 
-# %% ../nbs/05_results.ipynb #de6ea1d3
+# %% ../nbs/05_results.ipynb #816f71cd
 def mcnemar(
     only_a: int,  # images that only A gets right
     only_b: int,  # images that only B gets right
@@ -326,7 +328,7 @@ def mcnemar(
     tail = sum(math.comb(n, k) for k in range(min(only_a, only_b) + 1))
     return min(1.0, 2 * tail / 2**n)
 
-# %% ../nbs/05_results.ipynb #6bc5dce9
+# %% ../nbs/05_results.ipynb #4312a0c9
 def compare_models(
     a,                  # a trained network with `info`
     b,                  # another, of the same classes
@@ -336,21 +338,21 @@ def compare_models(
     "Two models on the same images: accuracies, their difference with its 95% interval, McNemar's test, classes."
     scores = [evaluate(m, images, tta) for m in (a, b)]
     right_a, right_b = ((s.logits.argmax(1) == images.y.cpu()).tolist() for s in scores)
-    gain, pairs = paired_difference(right_b, right_a), list(zip(right_a, right_b))
+    gain, pairs, (in_a, in_b) = paired_difference(right_b, right_a), list(zip(right_a, right_b)), (s.per_class for s in scores)
     only_a, only_b = pairs.count((True, False)), pairs.count((False, True))
-    classes = [dict(name=k, a=v, b=w, difference=w - v) for (k, v), w in zip(scores[0].per_class.items(), scores[1].per_class.values())]
-    return dict(n=len(pairs), source=images.source, tta=tta, top1=[s.top1 for s in scores], difference=gain.mean, low=gain.low,
-                high=gain.high, only_a=only_a, only_b=only_b, p=mcnemar(only_a, only_b),
-                classes=sorted((c for c in classes if c["a"] == c["a"]), key=lambda c: c["difference"]))
+    classes = [dict(name=k, a=in_a[k], b=in_b[k], difference=in_b[k] - in_a[k]) for k in in_a if in_a[k] == in_a[k]]  # no nan
+    return dict(n=len(pairs), source=images.source, tta=tta, top1=[s.top1 for s in scores], difference=gain.mean,
+                low=gain.low, high=gain.high, only_a=only_a, only_b=only_b, p=mcnemar(only_a, only_b),
+                classes=sorted(classes, key=lambda c: c["difference"]))
 
-# %% ../nbs/05_results.ipynb #51908802
+# %% ../nbs/05_results.ipynb #d25b1353
 def _lines(rows): return "\n".join(f"{k:<14} {v}".rstrip() for k, v in rows)
 
 def _run_report(c):
     "What `compare_run` found, for people."
     known = f"{c['n']} runs: {c['filed']:.2%} ± {c['std']:.2%}" if c["n"] > 1 else f"1 run: {c['filed']:.2%}"
-    rows = [("run", f"{c['recipe']}, seed {c['seed']}, on {c['source']}"), ("test accuracy", f"{c['top1']:.2%}"), ("on file", known),
-            ("difference", f"{100 * c['difference']:+.2f} percentage points")]
+    rows = [("run", f"{c['recipe']}, seed {c['seed']}, on {c['source']}"), ("test accuracy", f"{c['top1']:.2%}"),
+            ("on file", known), ("difference", f"{100 * c['difference']:+.2f} percentage points")]
     if c["within"] is None: rows += [("verdict", "none: with one run on file no spread is known")]
     else: rows += [("expected", f"{c['low']:.2%} to {c['high']:.2%} (where 95 of 100 new runs lie, going by {c['n']})"),
                    ("verdict", ("within" if c["within"] else "OUTSIDE") + " the spread of the runs on file")]
@@ -362,16 +364,16 @@ def _run_report(c):
 def _models_report(c):
     "What `compare_models` found, for people."
     gain = Interval(c["difference"], c["low"], c["high"], c["n"])
-    rows = [("A", f"{c['a']}: {c['top1'][0]:.2%}"), ("B", f"{c['b']}: {c['top1'][1]:.2%}"), ("test images", f"{c['n']:,} of {c['source']}"),
-            ("B - A", f"{gain.points()} percentage points, 95% interval"),
+    rows = [("test images", f"{c['n']:,} of {c['source']}"), ("A", f"{c['top1'][0]:.2%}  {c['a']}"),
+            ("B", f"{c['top1'][1]:.2%}  {c['b']}"), ("B - A", f"{gain.points()} percentage points (95% interval)"),
             ("right", f"only A on {c['only_a']:,} images, only B on {c['only_b']:,}"), ("McNemar's p", f"{c['p']:.2g}"), ("", "")]
     rows += [(k["name"], f"{k['a']:6.1%} -> {k['b']:6.1%}  {100 * k['difference']:+5.1f}") for k in c["classes"]]
     return _lines(rows)
 
-# %% ../nbs/05_results.ipynb #fc8f7809
+# %% ../nbs/05_results.ipynb #502b00c8
 @command
 def cifar10_compare(
-    runs: list,                # a run's folder, to compare with the results on file; or two weights files or folders of runs
+    runs: list,                # one run's folder, to compare with the results on file; or two weights files or runs' folders
     results: str = "results",  # one run: the folder of the results on file
     data: str = "auto",        # two weights: auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
     tta: str = "none",         # two weights: test-time augmentation: none, flip (2 views) or full (6 views)
@@ -385,11 +387,12 @@ def cifar10_compare(
         return print(jsonlib.dumps(answer) if json else _run_report(answer))
     if tta not in tta_names: raise InputError(f"--tta is {tta!r}: choose one of {', '.join(tta_names)}")
     a, b = (load_model(r, device) for r in runs)
-    if a.info["classes"] != b.info["classes"]: raise InputError(f"{runs[0]} and {runs[1]} know different classes: they cannot be compared")
+    if a.info["classes"] != b.info["classes"]:
+        raise InputError(f"{runs[0]} and {runs[1]} know different classes: compare weights that know the same")
     answer = dict(a=str(runs[0]), b=str(runs[1]), **compare_models(a, b, open_data(data)[1], tta))
     print(jsonlib.dumps(answer) if json else _models_report(answer))
 
-# %% ../nbs/05_results.ipynb #d781acbc
+# %% ../nbs/05_results.ipynb #415d4e21
 def ablation_table(
     results: list,       # of dicts as in run.json, told apart by the name of their recipe
     base: str = "base",  # the arm to compare with
@@ -404,5 +407,5 @@ def ablation_table(
         gain = seeds and paired_difference([scores[s] for s in seeds], [arms[base][s] for s in seeds])
         rows.append((name != base, gain.mean if gain else 0, name, len(scores), percent([*scores.values()]), len(seeds),
                      "" if name == base else gain.points() if gain else "no common seed"))
-    lines = [("arm", "runs", "test accuracy", "pairs", "difference to the base in points (95% interval)"), ("---", *["---:"] * 4)]
-    return "\n".join("| " + " | ".join(map(str, r)) + " |" for r in [*lines, *(row[2:] for row in sorted(rows))])
+    head = "arm", "runs", "test accuracy", "pairs", "difference to the base in points (95% interval)"
+    return "\n".join("| " + " | ".join(map(str, r)) + " |" for r in [head, ("---", *["---:"] * 4), *(row[2:] for row in sorted(rows))])
