@@ -1,9 +1,14 @@
-"""Checks of the repository that need no training: stored outputs, and what importing the package does."""
+"""Checks of the repository that need no training: stored outputs, what importing the package does, numbers on pages."""
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 root = Path(__file__).resolve().parent.parent
 problems = []
@@ -44,5 +49,51 @@ for path in sorted((root / "cifar10_nb").glob("*.py")):
     print(f"import {module}: {seconds} s beyond torch")
     if float(seconds) > 5: problems.append(f"import {module}: {seconds} s beyond torch's own")
     if heavy: problems.append(f"import {module}: loads {', '.join(heavy)}")
+
+# 3. what pages tell of results/: cells marked `#| from: results` are run again, alone, and must say what is stored
+def marked(cell):
+    "Is the cell made from the results on file, and from nothing else?"
+    return cell.cell_type == "code" and re.search(r"^#\| *from: *results *$", cell.source, re.M)
+
+
+def reads_results(cell):
+    "Does the cell read the results on file? Then it has to be marked."
+    return cell.cell_type == "code" and not cell.source.startswith("#| export") and "load_results(" in cell.source
+
+
+def said(cell):
+    "The text of a cell's outputs."
+    texts = [{**o, **o.get("data", {})} for o in cell.outputs if o.get("name") != "stderr"]
+    return ["".join(t[k]) for t in texts for k in ("text", "text/markdown", "text/plain") if k in t]
+
+
+def stale(path):
+    "What is wrong with the marked cells of a notebook."
+    nb = nbformat.read(path, 4)
+    for cell in nb.cells:
+        if reads_results(cell) and not marked(cell):
+            yield f"reads results/, so it needs the line `#| from: results`: {cell.source.splitlines()[-1]}"
+    cells = [cell for cell in nb.cells if marked(cell)]
+    if not cells: return
+    own = re.search(r"^#\| *default_exp +(\w+)", "\n".join(cell.source for cell in nb.cells), re.M)
+    first = nbformat.v4.new_code_cell(f"from cifar10_nb.{own[1]} import *" if own else "")  # what the notebook exports
+    again = nbformat.v4.new_notebook(cells=[first, *(nbformat.v4.new_code_cell(cell.source) for cell in cells)])
+    try: NotebookClient(again, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+    except CellExecutionError as e:
+        yield f"its cells marked `#| from: results` do not run alone: {e.ename}: {e.evalue}"
+        return
+    for cell, new in zip(cells, again.cells[1:]):
+        if said(cell) != said(new):
+            lines = zip("\n".join(said(cell)).splitlines(), "\n".join(said(new)).splitlines())
+            old, now = next(((a, b) for a, b in lines if a != b), ("fewer or more lines", "of the same"))
+            yield f"a page shows what results/ no longer give: run it with .ci/execute.py\n    page: {old}\n    now:  {now}"
+
+
+count = 0
+for path in sorted((root / "nbs").rglob("*.ipynb")):
+    if ".ipynb_checkpoints" in path.parts: continue
+    count += sum(bool(marked(cell)) for cell in nbformat.read(path, 4).cells)
+    problems += [f"{path.relative_to(root)}: {line}" for line in stale(path)]
+print(f"{count} cells made from results/")
 
 sys.exit("\n".join(problems) if problems else 0)

@@ -1,6 +1,7 @@
 """Write README.md from nbs/index.ipynb, or with --check say whether they differ (exit code 1).
 
-nbconvert turns the notebook into Markdown; links to other notebooks are made to lead to their files in the repository.
+nbconvert turns the notebook into Markdown; links to other notebooks and to pictures are made to lead
+to their files in the repository.
 """
 import re
 import sys
@@ -25,7 +26,7 @@ def readme():
     nb.cells = [c for c in nb.cells if c.source or c.get("outputs")]
     text, _ = MarkdownExporter().from_notebook_node(nb)
     text = re.sub(r"```python\s*```\n", "", text)  # the emptied cells
-    text = re.sub(r"\]\((?!https?:|#)([\w/.-]+\.ipynb)", r"](nbs/\1", text)
+    text = re.sub(r"\]\((?!https?:|#)([\w/.-]+\.(?:ipynb|png))", r"](nbs/\1", text)
     text = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
     return "<!-- made from nbs/index.ipynb by .ci/readme.py: edit the notebook -->\n\n" + text
 
