@@ -80,6 +80,7 @@ def flaws(seen):
     if not seen["lang"]: yield "the page does not say its language"
     if not seen["title"]: yield "no title"
     if shown := re.search(r"^#\| .*", seen["code"], re.M): yield f"a directive is shown: {shown[0]}"
+    for line in re.findall(r".*`\]\(http.*", seen["code"]): yield f"a link's Markdown inside code: {line.strip()[:80]}"
     levels = [0] + [level for level, _ in seen["headings"]]
     if levels.count(1) != 1: yield f"{levels.count(1)} headings of level 1 instead of one"
     for before, (level, text) in zip(levels, seen["headings"]):

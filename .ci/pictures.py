@@ -30,7 +30,8 @@ def pixels():
 def logo():
     "A ten of pixels on a dark tile, as SVG."
     cells = "".join(f'<rect x="{3 + x}" y="{3 + y}" width=".9" height=".9" fill="{c}"/>' for x, y, c in pixels())
-    return ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="2 1.5 7.9 7.9" role="img" aria-label="cifar10_nb">'
+    return ('<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32" viewBox="2 1.5 7.9 7.9" role="img"'
+            ' aria-label="cifar10_nb">'
             f'<rect x="2" y="1.5" width="7.9" height="7.9" rx="1.2" fill="#20243a"/>{cells}</svg>\n')
 
 

@@ -329,10 +329,10 @@ def equalize(x, # uint8 [n, c, h, w]
     table = to_bytes(torch.where(step > 0, table, torch.arange(256., device=x.device)))
     return table.gather(1, values).view(n, c, h, w)
 
-# %% ../nbs/02_augment.ipynb #236bc606
+# %% ../nbs/02_augment.ipynb #aafb08bd
 def ra_apply(x, # uint8 [n, 3, h, w]
              op, # one of `ra_ops`
-             strength=0., # signed, as `ra_strength` gives it; for blends also float64 [n]
+             strength=0., # signed, as ra_strength gives it; for blends also float64 [n]
             ): # uint8 [n, 3, h, w]
     "Apply one RandAugment operation to every image of a batch."
     check_images(x, uint8=op)
@@ -456,11 +456,11 @@ class CutMix(_Mix):
         own = 1 - box_mask(cy, cx, (h*side).long(), (w*side).long(), h, w)
         return own.float().mean((1, 2)), own[:, None]
 
-# %% ../nbs/02_augment.ipynb #9b3d8b1f
+# %% ../nbs/02_augment.ipynb #fc154731
 class Compose(Transform):
     "Several transforms, one after the other."
     def __init__(self,
-        transforms, # list of `Transform`s
+        transforms, # list of Transforms
     ):
         self.transforms = list(transforms)
         for t in self.transforms:

@@ -103,7 +103,7 @@ def _stratified(y, n_classes, n, seed):
     shares = _shares([len(p) for p in places], n)
     return torch.cat([p[torch.randperm(len(p), generator=gen)[:s]] for p, s in zip(places, shares)]).sort().values
 
-# %% ../nbs/00_data.ipynb #bf95e4c0
+# %% ../nbs/00_data.ipynb #95548856
 @patch
 def subset(self: ImageSet,
            which,       # how many images (a stratified sample), or their indices
@@ -118,7 +118,7 @@ def subset(self: ImageSet,
 def split(self: ImageSet,
           n_valid:int=5000,  # images held out for validation
           seed:int=0,        # seed of the choice
-) -> tuple:                  # the `ImageSet`s (train, valid)
+) -> tuple:                  # the ImageSets (train, valid)
     "Hold `n_valid` images out, every class in proportion; raises `InputError` if nothing would be left"
     if not 0 < n_valid < len(self):
         raise InputError(f'cannot hold out {n_valid} of {len(self)} images: give a number from 1 to {len(self) - 1}')
@@ -305,14 +305,14 @@ def _cache_read(path, digest):
             return {k: f.get_tensor(k) for k in f.keys()}
     except Exception: return None
 
-# %% ../nbs/00_data.ipynb #07f37c2a
+# %% ../nbs/00_data.ipynb #deb024a3
 def _folder_source(root, classes, n_train, n_test):
     real = classes == cifar10_classes and (n_train, n_test) == (50_000, 10_000)
     return 'cifar10 (folder)' if real else f'folder:{root.name}'
 
 def open_folder(path,         # holds train/<class>/* and test/<class>/*
                 size:int=32,  # edge of the images in pixels; others are resized, antialiased
-) -> tuple:                   # the `ImageSet`s (train, test)
+) -> tuple:                   # the ImageSets (train, test)
     "Open a folder of images, decoded once and then cached; raises `InputError`, which names what is wrong"
     root = Path(path).expanduser().resolve()
     classes, parts = _list_folder(root)
@@ -780,11 +780,11 @@ def _light(im, rng):
     a = a * tint + noise * rng.uniform(.02, .15) + rng.uniform(-12, 34)
     return Image.fromarray(a.clip(0, 255).astype(np.uint8))
 
-# %% ../nbs/00_data.ipynb #b54516d2
+# %% ../nbs/00_data.ipynb #07c0b7bb
 def drawn(n_train:int=5000,  # training images
           n_test:int=1000,   # test images
           seed:int=0,        # another seed, other pictures
-) -> tuple:                  # the `ImageSet`s (train, test), source 'drawn'
+) -> tuple:                  # the ImageSets (train, test), source 'drawn'
     "Draw the built-in sample: CIFAR-10's ten classes, 32x32"
     def part(name, n):
         y = torch.arange(n) % len(cifar10_classes)
@@ -813,12 +813,12 @@ def _open_auto(dataset=None, urls=cifar10_mirrors, **limits):
         _warn_drawn(e)
     return drawn()
 
-# %% ../nbs/00_data.ipynb #9a498528
+# %% ../nbs/00_data.ipynb #b0dd3840
 def open_data(source='auto',  # auto, cifar10, drawn, or a folder with train/<class>/* and test/<class>/*
               dataset=None,   # class that knows the archive's files and digests; None: torchvision's CIFAR10
               urls=cifar10_mirrors,  # where to fetch the archive, in order of trial
               **limits,       # passed on to `download`
-) -> tuple:                   # the `ImageSet`s (train, test)
+) -> tuple:                   # the ImageSets (train, test)
     "Open a source of images; raises `InputError`, whose line says what to do"
     if source == 'drawn': return drawn()
     if source == 'cifar10': return _open_cifar10(dataset, urls, **limits)
@@ -835,11 +835,11 @@ def _no_source(source):
     return InputError(f'{source}: no such folder' + (f'; did you mean {meant[0]}?' if meant else '') +
                       ' (a source is auto, cifar10, drawn or a folder with train/<class>/ and test/<class>/)')
 
-# %% ../nbs/00_data.ipynb #9fbe9fb5
+# %% ../nbs/00_data.ipynb #8240560a
 class Batches:
     "Shuffled slices of an `ImageSet`; each pass over it is the next epoch's order"
     def __init__(self,
-                 images,             # the `ImageSet`
+                 images,             # the ImageSet
                  batch_size:int,     # images a batch
                  shuffle:bool=True,  # a new order each epoch; else the set's own
                  drop_last:bool=False,  # leave out the last batch if it is smaller

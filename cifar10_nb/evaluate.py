@@ -17,11 +17,11 @@ from .data import ImageSet, InputError, open_data, open_image
 from .models import make_model
 from .train import Recipe, command, pick_device, predict_logits, score, tta_names
 
-# %% ../nbs/04_evaluate.ipynb #f2d133de
+# %% ../nbs/04_evaluate.ipynb #f1f174cc
 _train_colour, _valid_colour = "#4477aa", "#ee6677"  # told apart with any kind of colour vision
 
 def plot_history(
-    run,  # a `Run`, or a dict read from run.json
+    run,  # a Run, or a dict read from run.json
 ):  # matplotlib Figure: loss and accuracy by epoch
     "Learning curves of a run: loss and top-1 accuracy on training and held-out images."
     import matplotlib.pyplot as plt
@@ -50,10 +50,10 @@ def _info_of(path):
         raise InputError(f"{path} was not written by this package: its header does not say which model it is") from e
     return info
 
-# %% ../nbs/04_evaluate.ipynb #5a867fbe
+# %% ../nbs/04_evaluate.ipynb #9b9cac6e
 def load_model(
     path,                 # a model.safetensors, or the folder of a run
-    device: str = "auto", # see `pick_device`
+    device: str = "auto", # see pick_device
 ) -> torch.nn.Module:  # in evaluation mode; `model.info` has classes, size, mean, std and recipe
     "The trained model in a weights file; raises `InputError` if it is not one of this package's."
     from safetensors.torch import load_file
@@ -87,9 +87,9 @@ class Scores:
         d["per_class"] = {k: None if v != v else v for k, v in self.per_class.items()}
         return dict(test=dict(top1=self.top1, top5=self.top5, loss=self.loss), **d)
 
-# %% ../nbs/04_evaluate.ipynb #6349d193
+# %% ../nbs/04_evaluate.ipynb #8b6b18ad
 def evaluate(
-    model: torch.nn.Module,  # trained, with `info`: from `fit` or `load_model`
+    model: torch.nn.Module,  # trained, with `info`: from fit or load_model
     images: ImageSet,        # of the same classes
     tta: str = "none",       # test-time augmentation: "none", "flip" or "full"
 ) -> Scores:

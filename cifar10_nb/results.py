@@ -328,11 +328,11 @@ def mcnemar(
     tail = sum(math.comb(n, k) for k in range(min(only_a, only_b) + 1))
     return min(1.0, 2 * tail / 2**n)
 
-# %% ../nbs/05_results.ipynb #4312a0c9
+# %% ../nbs/05_results.ipynb #6b66a9ab
 def compare_models(
     a,                  # a trained network with `info`
     b,                  # another, of the same classes
-    images,             # `ImageSet` to score both on
+    images,             # ImageSet to score both on
     tta: str = "none",  # test-time augmentation
 ) -> dict:  # ready for JSON; differences are B - A
     "Two models on the same images: accuracies, their difference with its 95% interval, McNemar's test, classes."

@@ -38,6 +38,7 @@ bodies = {  # what is on a page, and what is to be said of it
     "fetch": ("<h1>A</h1><script>fetch('http://127.0.0.1:9/').catch(() => 0)</script>", "asks another host: http://127.0.0.1:9/"),
     "hidden": ("<h1>A</h1><p>a secret\nof the notebook</p>", "shows what its notebook hides: a secret of the notebook"),
     "directive": ("<h1>A</h1><pre>\n#| hide\nx</pre>", "a directive is shown: #| hide"),
+    "linked": ("<h1>A</h1><pre>x, # a [`Run`](https://x.org)</pre>", "a link's Markdown inside code: x, # a [`Run`]"),
     "sidebar": ('<h1>A</h1><div id="quarto-sidebar"><a href="sidebar.html">b</a><a href="good.html">a</a></div>', "not as in _quarto.yml"),
     "language": ("<h1>A</h1>", "the page does not say its language"),
 }
