@@ -6,22 +6,26 @@
 __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded', 'pick_device', 'has_bf16', 'keep_memory',
            'lr_at', 'make_optimizer', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits',
            'score', 'BestEpoch', 'model_info', 'Trainer', 'moving_average', 'commit', 'device_name', 'Run', 'fit',
-           'weights_bytes', 'parser_of', 'command', 'new_folders', 'unused_name', 'mean_std', 'train_once', 'run_table',
-           'cifar10_train']
+           'weights_bytes', 'pack', 'unpack', 'checkpoints', 'newest_checkpoint', 'Interrupted', 'parser_of', 'command',
+           'Taken', 'folder_state', 'new_folders', 'free_folders', 'locked', 'mean_std', 'run_of', 'train_once',
+           'run_table', 'cifar10_train']
 
-# %% ../nbs/03_train.ipynb #00176e00
+# %% ../nbs/03_train.ipynb #68d61816
 import contextlib
 import ctypes
 import difflib
 import functools
+import hashlib
 import inspect
 import json as jsonlib
 import math
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -35,7 +39,7 @@ from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, 
 from .data import Batches, ImageSet, InputError, open_data, write_atomic
 from .models import flops_per_image, imagenet_mean, imagenet_std, make_model, models
 
-# %% ../nbs/03_train.ipynb #a8966ca3
+# %% ../nbs/03_train.ipynb #46180f39
 @dataclass(frozen=True)
 class Recipe:
     "Everything that decides a training run, and nothing that doesn't; raises `InputError` for impossible values."
@@ -71,7 +75,7 @@ class Recipe:
 
     def __post_init__(self): self.check()
 
-# %% ../nbs/03_train.ipynb #b29e8730
+# %% ../nbs/03_train.ipynb #11609d35
 _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam", "muon"), schedule=("cosine", "linear", "constant"),
     crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), model=tuple(models))
 _ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), weight_decay=(0, 100),
@@ -94,7 +98,7 @@ def check(self: Recipe):
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
-# %% ../nbs/03_train.ipynb #e404a65e
+# %% ../nbs/03_train.ipynb #b739b31d
 recipes = {r.name: r for r in (
     Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
         optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
@@ -103,7 +107,7 @@ recipes = {r.name: r for r in (
         warmup=0.6, sizes=(24, 24, 28, 32), crop=2, flip="alternating", label_smoothing=0.1, valid=0.04),
     Recipe("resnet", model="resnet18_cifar", epochs=30, batch_size=384, optimizer="adamw", lr=2e-3, weight_decay=0.02,
         warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16, label_smoothing=0.1),
-    Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.2, warmup=3, crop=4, flip="random",
+    Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.05, warmup=5, crop=4, flip="random",
         randaugment=(2, 7), cutout=16, mixup=0.2, label_smoothing=0.1, patience=8))}
 
 def get_recipe(
@@ -119,7 +123,7 @@ def get_recipe(
     if "epochs" in overrides: overrides = dict(warmup=recipe.warmup * overrides["epochs"] / recipe.epochs) | overrides
     return replace(recipe, **overrides)
 
-# %% ../nbs/03_train.ipynb #476fdd53
+# %% ../nbs/03_train.ipynb #73816161
 def seeds_of(
     seed: int, # the run's seed
 ) -> tuple:  # three int seeds: initialisation, order, augmentation
@@ -135,7 +139,7 @@ def seeded(
         torch.manual_seed(seed)
         yield
 
-# %% ../nbs/03_train.ipynb #d2c19362
+# %% ../nbs/03_train.ipynb #3781fff4
 def pick_device(
     name: str = "auto", # "auto", "cpu", "cuda", "cuda:1", "mps", ...
 ) -> torch.device:
@@ -154,7 +158,7 @@ def has_bf16(
     if device.type != "cpu": return False
     return any(getattr(torch.cpu, f, bool)() for f in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
-# %% ../nbs/03_train.ipynb #2c848829
+# %% ../nbs/03_train.ipynb #cb187b6c
 def keep_memory() -> bool:  # did the C library take the settings?
     "Tell glibc's allocator to keep freed memory instead of returning it to the kernel, for this process."
     try: mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -162,7 +166,7 @@ def keep_memory() -> bool:  # did the C library take the settings?
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # names of malloc.h
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
 
-# %% ../nbs/03_train.ipynb #ec5e846e
+# %% ../nbs/03_train.ipynb #2c105d64
 def lr_at(
     recipe: Recipe,
     step: int,             # steps done so far
@@ -175,11 +179,11 @@ def lr_at(
     done = min(1, (step - warm) / max(1, total - warm))
     return recipe.lr * (1 - done if recipe.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done)))
 
-# %% ../nbs/03_train.ipynb #f1a291cf
+# %% ../nbs/03_train.ipynb #20e37069
 def make_optimizer(
     model: torch.nn.Module,
     recipe: Recipe,
-) -> torch.optim.Optimizer:  # groups with and without weight decay; with Muon a `Together` of it and AdamW
+) -> torch.optim.Optimizer:  # groups with and without weight decay; with Muon a Together of it and AdamW
     "The recipe's optimiser over the parameters that train, with no decay on biases and norms (unless `decay_all`)."
     params = [p for p in model.parameters() if p.requires_grad]
     filters = [p for p in params if p.ndim == 4 and recipe.optimizer == "muon"]
@@ -194,7 +198,7 @@ def make_optimizer(
         return Together(Muon(filters, recipe.lr, recipe.momentum), torch.optim.AdamW(groups, lr=recipe.lr * recipe.rest_lr))
     return (torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW)(groups, lr=recipe.lr)
 
-# %% ../nbs/03_train.ipynb #4fb41e7d
+# %% ../nbs/03_train.ipynb #0c6f5f76
 def orthogonalize(
     g: torch.Tensor,  # float [rows, columns]
     steps: int = 5,
@@ -206,7 +210,7 @@ def orthogonalize(
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
     return x if g.shape[0] <= g.shape[1] else x.T
 
-# %% ../nbs/03_train.ipynb #3d1251e0
+# %% ../nbs/03_train.ipynb #eee8b52e
 class Muon(torch.optim.Optimizer):
     "Nesterov momentum with orthogonalised updates (Jordan et al., 2024), for convolutions followed by batch norm."
     def __init__(self,
@@ -228,7 +232,7 @@ class Muon(torch.optim.Optimizer):
                 p.mul_(len(p) ** 0.5 / p.norm())
                 p.sub_(orthogonalize(update).view_as(p), alpha=group["lr"])
 
-# %% ../nbs/03_train.ipynb #d533ad7f
+# %% ../nbs/03_train.ipynb #2bd7814d
 class Together:
     "Several optimisers that step as one."
     def __init__(self, *optimizers): self.optimizers = optimizers
@@ -239,17 +243,18 @@ class Together:
     def step(self):
         for o in self.optimizers: o.step()
 
-# %% ../nbs/03_train.ipynb #3c7ac23f
+# %% ../nbs/03_train.ipynb #52d48e6e
 class Stopwatch:
     "Adds up the seconds spent inside its `with` blocks, waiting for the device at both ends."
     def __init__(self, device: torch.device): self.device, self.seconds = device, 0.0
     def _now(self):
         if self.device.type == "cuda": torch.cuda.synchronize(self.device)
         return time.perf_counter()
+    def lap(self): now = self._now(); self.seconds += now - self._start; self._start = now
     def __enter__(self): self._start = self._now(); return self
-    def __exit__(self, *_): self.seconds += self._now() - self._start
+    def __exit__(self, *_): self.lap()
 
-# %% ../nbs/03_train.ipynb #2d269987
+# %% ../nbs/03_train.ipynb #2d1c3286
 tta_names = ("none", "flip", "full")
 
 def views(
@@ -264,7 +269,7 @@ def views(
     seen = [(0.5 if moved else 1.0, x), *moved]
     return seen if tta == "none" else [(s / 2, v) for s, x in seen for v in (x, x.flip(-1))]
 
-# %% ../nbs/03_train.ipynb #5be709a8
+# %% ../nbs/03_train.ipynb #6a4e1fd3
 @torch.no_grad()
 def predict_logits(
     model: torch.nn.Module,  # a trained network; its `info` says how it wants images normalised
@@ -282,7 +287,7 @@ def predict_logits(
         logits.append(sum(weight * model(view) for weight, view in views(x, tta)).float().cpu())
     return torch.cat(logits)
 
-# %% ../nbs/03_train.ipynb #abc8eabb
+# %% ../nbs/03_train.ipynb #654a389b
 def score(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
@@ -293,7 +298,7 @@ def score(
     share = lambda hits: hits.sum().item() / len(y)
     return dict(loss=F.cross_entropy(logits, y).item(), top1=share(ranked[:, 0]), top5=share(ranked.any(1)))
 
-# %% ../nbs/03_train.ipynb #32c031b4
+# %% ../nbs/03_train.ipynb #6ac33919
 class BestEpoch:
     "Keeps the weights of the epoch with the best validation accuracy and says when patience has run out."
     def __init__(self, patience: int): self.patience, self.epoch, self.top1, self.state = patience, -1, -1.0, None
@@ -307,7 +312,7 @@ class BestEpoch:
             self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
         return epoch - self.epoch >= self.patience
 
-# %% ../nbs/03_train.ipynb #26cf13c7
+# %% ../nbs/03_train.ipynb #3bb8b6b0
 def model_info(
     recipe: Recipe,
     train: ImageSet,  # the images to train on
@@ -317,10 +322,10 @@ def model_info(
     return dict(model=recipe.model, classes=list(train.classes), size=train.size,
                 mean=[float(m) for m in stats["mean"]], std=[float(s) for s in stats["std"]], recipe=asdict(recipe))
 
-# %% ../nbs/03_train.ipynb #9652532c
+# %% ../nbs/03_train.ipynb #6cfc4ecd
 @patch
 def augmentation(self: Recipe,
-    info: dict,     # of `model_info`: normalisation and classes
+    info: dict,     # of model_info: normalisation and classes
     seed: int = 0,  # which images an alternating flip mirrors first
 ) -> Compose:  # uint8 [n, 3, h, w] and int64 [n] in; float32 out, labels soft after MixUp or CutMix
     "The recipe's augmentation, in the original project's order: geometry, RandAugment, Cutout, Normalize, MixUp."
@@ -334,7 +339,7 @@ def augmentation(self: Recipe,
     if self.cutmix: steps.append(CutMix(self.cutmix, n))
     return Compose(steps)
 
-# %% ../nbs/03_train.ipynb #0cb07ffd
+# %% ../nbs/03_train.ipynb #64e1452c
 class Trainer:
     "All that changes while a run goes on."
     def __init__(self,
@@ -342,11 +347,14 @@ class Trainer:
         train: ImageSet,          # the images to train on
         valid: ImageSet = None,   # held-out images, never augmented
         seed: int = 0,            # decides initialisation, order and augmentation
-        device: str = "auto",     # see `pick_device`
+        device: str = "auto",     # see pick_device
     ):
+        if recipe.patience and not valid: raise InputError("early stopping needs held-out images: pass valid")
         self.recipe, self.seed, self.device = recipe, seed, pick_device(device)
         self.watch, self.history, self.epoch, self.step = Stopwatch(self.device), [], 0, 0
-        self.seen, self.flops = 0, 0  # images trained on, and what that cost
+        self.seen, self.flops = 0, 0  # images trained on in whole epochs, and what that cost
+        self.part = dict(batches=0, seen=0, loss=0.0, hits=0)  # of the epoch that is under way
+        self.folder, self.data, self.stop, self.commit = None, "", False, commit()
         if self.device.type == "cpu": keep_memory()
         for_init, for_order, for_chance = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
@@ -364,7 +372,7 @@ class Trainer:
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
 
-# %% ../nbs/03_train.ipynb #5ab1fd5c
+# %% ../nbs/03_train.ipynb #5025869c
 def moving_average(
     model: torch.nn.Module,
     decay: float,  # per step: average = decay * average + (1 - decay) * weights
@@ -373,23 +381,25 @@ def moving_average(
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
-# %% ../nbs/03_train.ipynb #1f9df9f3
+# %% ../nbs/03_train.ipynb #0a545b84
 @patch(as_prop=True)
 def size(self: Trainer):
     "Height of the images in this epoch, in pixels: the recipe's `sizes` share the epochs equally."
     r = self.recipe
     return r.sizes[self.epoch * len(r.sizes) // r.epochs] if r.sizes else self.train.size
 
-# %% ../nbs/03_train.ipynb #5cabe0e2
+# %% ../nbs/03_train.ipynb #837d2d7c
 @patch
 def one_epoch(self: Trainer,
     bar,  # a tqdm progress bar that counts images
 ) -> dict:  # lr (of the last step), train_loss, train_top1 (on augmented images; against the heavier label if mixed)
     "Train for one epoch."
-    r, losses, hits, seen, resize = self.recipe, 0, 0, 0, Resize(self.size)
+    r, part, resize = self.recipe, self.part, Resize(self.size)
     accuracy = dict(accuracy=_accuracy(self.history[-1])) if self.history else {}
+    self.order = self.batches.gen.get_state()  # from here the epoch's order can be made again
     self.model.train()
-    for x, y, index in self.batches:
+    for i, (x, y, index) in enumerate(self.batches):
+        if i < part["batches"]: continue  # done before an interruption
         x, y = self.augment(x, y, self.chance, epoch=self.epoch, index=index)
         x = resize(x)[0].contiguous(memory_format=torch.channels_last)
         lr = lr_at(r, self.step, len(self.batches))
@@ -403,46 +413,75 @@ def one_epoch(self: Trainer,
         self.optimizer.step()
         if self.average: self.average.update_parameters(self.model)
         self.step += 1
-        losses, seen = losses + loss.detach(), seen + len(x)
-        hits = hits + (out.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum()
+        part["batches"], part["seen"], part["loss"] = i + 1, part["seen"] + len(x), part["loss"] + loss.detach()
+        part["hits"] = part["hits"] + (out.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum()
         bar.update(len(x))
         if self.device.type == "cpu": bar.set_postfix(epoch=self.epoch + 1, loss=f"{loss.item():.3f}", **accuracy, refresh=False)
-    self.seen += seen
-    return dict(lr=lr, train_loss=(losses / len(self.batches)).item(), train_top1=(hits / seen).item())
+        if self.folder and i + 1 < len(self.batches) and (self.stop or time.monotonic() > self.due):
+            self.watch.lap()
+            self.keep()
+    return dict(lr=lr_at(r, self.step - 1, len(self.batches)), train_loss=float(part["loss"]) / len(self.batches),
+                train_top1=float(part["hits"]) / part["seen"])
 
 def _accuracy(row):
     "The latest accuracy, for the progress bar: on held-out images if there are any."
     return f"{row.get('valid_top1', row['train_top1']):.1%}"
 
-# %% ../nbs/03_train.ipynb #d1b93376
+# %% ../nbs/03_train.ipynb #081e7f1c
 @patch
 def fit(self: Trainer):  # gives a `Run`
     "Train for the recipe's epochs, or until early stopping; raises `InputError` when the loss is not finite any more."
     from tqdm.auto import tqdm
     r, n = self.recipe, min(len(self.train), len(self.batches) * self.batches.batch_size)
-    chosen = self.average.module if self.average else self.model
     in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules  # a log needs no ten lines a second
-    with tqdm(total=r.epochs * n, unit=" images", unit_scale=True, desc=r.name, mininterval=10 if in_log else 0.2) as bar:
-        while self.epoch < r.epochs:
-            before = self.seen
+    careful = self.finishing_steps() if self.folder else contextlib.nullcontext()
+    with careful, tqdm(total=r.epochs * n, initial=self.seen + self.part["seen"], unit=" images", unit_scale=True,
+                       desc=r.name, mininterval=10 if in_log else 0.2) as bar:
+        while self.epoch < r.epochs and not self.stopped_early():
             with self.watch: row = self.one_epoch(bar)
-            self.flops += flops_per_image(self.model, self.size, training=True) * (self.seen - before)
-            if not math.isfinite(row["train_loss"]):
-                raise InputError(f"the loss became {row['train_loss']} in epoch {self.epoch + 1} at learning rate "
-                                 f"{row['lr']:.3g}: use a smaller --lr")
-            if self.valid:
-                chosen.info = self.model.info
-                result = score(predict_logits(chosen, self.valid), self.valid.y)
-                row |= dict(valid_loss=result["loss"], valid_top1=result["top1"])
-            self.history.append(dict(epoch=self.epoch + 1, **row, seconds=self.watch.seconds))
-            bar.set_postfix(epoch=self.epoch + 1, loss=f"{row['train_loss']:.3f}", accuracy=_accuracy(row))
-            self.epoch += 1
-            if r.patience and self.best.update(self.epoch, row["valid_top1"], chosen): break
-    if r.patience: chosen.load_state_dict(self.best.state)
-    chosen.info = self.model.info
-    return self.finished(chosen)
+            self.end_epoch(row)
+            bar.set_postfix(epoch=self.epoch, loss=f"{row['train_loss']:.3f}", accuracy=_accuracy(self.history[-1]))
+            if self.folder: self.keep()
+    if r.patience: self.chosen.load_state_dict(self.best.state)
+    self.chosen.info = self.model.info
+    return self.finished(self.chosen)
 
-# %% ../nbs/03_train.ipynb #df05fd21
+# %% ../nbs/03_train.ipynb #b089dc5e
+@patch(as_prop=True)
+def chosen(self: Trainer):
+    "The network whose weights count: the moving average if there is one."
+    return self.average.module if self.average else self.model
+
+@patch
+def stopped_early(self: Trainer):
+    "Has the recipe's patience run out?"
+    return bool(self.recipe.patience) and self.epoch - max(self.best.epoch, 0) >= self.recipe.patience
+
+@patch
+def end_epoch(self: Trainer, row):
+    "Count the epoch's cost, look at the held-out images, remember the best weights; then the next epoch can begin."
+    self.check_loss()
+    self.seen += self.part["seen"]
+    self.flops += flops_per_image(self.model, self.size, training=True) * self.part["seen"]
+    if self.valid:
+        self.chosen.info = self.model.info
+        result = score(predict_logits(self.chosen, self.valid), self.valid.y)
+        row |= dict(valid_loss=result["loss"], valid_top1=result["top1"])
+    self.history.append(dict(epoch=self.epoch + 1, **row, seconds=self.watch.seconds))
+    self.epoch, self.part = self.epoch + 1, dict(batches=0, seen=0, loss=0.0, hits=0)
+    self.order = self.batches.gen.get_state()
+    if self.recipe.patience: self.best.update(self.epoch, row["valid_top1"], self.chosen)
+
+@patch
+def check_loss(self: Trainer):
+    "Raise `InputError` if training has diverged."
+    loss = float(self.part["loss"]) / self.part["batches"]
+    if math.isfinite(loss): return
+    kept = f" (the last good checkpoint is {last})" if self.folder and (last := newest_checkpoint(self.folder)) else ""
+    raise InputError(f"the loss became {loss} in epoch {self.epoch + 1}, by step {self.step}, at learning rate "
+                     f"{lr_at(self.recipe, self.step - 1, len(self.batches)):.3g}: use a smaller --lr{kept}")
+
+# %% ../nbs/03_train.ipynb #7bd212d1
 def commit() -> str:  # a git hash, "+changes" behind it if the package differs from it; "" if this is no checkout
     "The commit of this package, if it runs from a git checkout of its own."
     here = Path(__file__).parent if "__file__" in globals() else Path("../cifar10_nb").resolve()
@@ -461,7 +500,7 @@ def device_name(
         return next(line for line in f if line.startswith("model name")).split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
-# %% ../nbs/03_train.ipynb #2363d8a6
+# %% ../nbs/03_train.ipynb #25070b21
 @dataclass
 class Run:
     "A finished run: its model, its history and what it cost."
@@ -483,7 +522,7 @@ class Run:
     test: dict = field(default_factory=dict)      # loss, top1, top5 on the test images, read once
     test_tta: dict = field(default_factory=dict)  # the same with test-time augmentation, and which one
 
-# %% ../nbs/03_train.ipynb #3c4d1f8f
+# %% ../nbs/03_train.ipynb #294edf19
 @patch
 def finished(self: Trainer,
     model: torch.nn.Module,  # the weights the recipe chose
@@ -497,20 +536,19 @@ def finished(self: Trainer,
         device=dict(type=self.device.type, name=device_name(self.device), threads=torch.get_num_threads(),
                     precision="bf16" if self.bf16 else "fp32"),
         versions=dict(cifar10_nb=__version__, torch=torch.__version__, torchvision=torchvision.__version__,
-                      python=platform.python_version()), commit=commit())
+                      python=platform.python_version()), commit=self.commit)
 
 def fit(
     recipe: Recipe,
     train: ImageSet,          # the images to train on
     valid: ImageSet = None,   # held-out images: curves and early stopping
     seed: int = 0,            # decides initialisation, order and augmentation
-    device: str = "auto",     # see `pick_device`
+    device: str = "auto",     # see pick_device
 ) -> Run:
     "Train `recipe` on `train`; raises `InputError` if the recipe or device is impossible or the loss diverges."
-    if recipe.patience and not valid: raise InputError("early stopping needs held-out images: pass valid")
     return Trainer(recipe, train, valid, seed, device).fit()
 
-# %% ../nbs/03_train.ipynb #838e6a3e
+# %% ../nbs/03_train.ipynb #4cb17e8f
 def weights_bytes(
     model: torch.nn.Module,  # with `info`
 ) -> bytes:  # a safetensors file; the same weights give the same bytes
@@ -535,7 +573,134 @@ def save(self: Run,
     write_atomic(folder / "run.json", (jsonlib.dumps(self.to_dict(), indent=1) + "\n").encode())
     return folder
 
-# %% ../nbs/03_train.ipynb #de65520f
+# %% ../nbs/03_train.ipynb #6db2d9fa
+def _flatten(tree, tensors):
+    "`tree` with each tensor replaced by its place in the list `tensors`, which grows."
+    if isinstance(tree, dict): return {"dict": [[k, _flatten(v, tensors)] for k, v in tree.items()]}
+    if isinstance(tree, (list, tuple)): return [_flatten(v, tensors) for v in tree]
+    if not torch.is_tensor(tree): return tree
+    last = tree.ndim == 4 and not tree.is_contiguous() and tree.is_contiguous(memory_format=torch.channels_last)
+    tensors.append(tree.detach().cpu().contiguous())
+    return {"tensor": len(tensors) - 1, "channels_last": last}
+
+def _unflatten(tree, tensors):
+    "The inverse of `_flatten`."
+    if isinstance(tree, list): return [_unflatten(v, tensors) for v in tree]
+    if not isinstance(tree, dict): return tree
+    if "dict" in tree: return {k: _unflatten(v, tensors) for k, v in tree["dict"]}
+    t = tensors[str(tree["tensor"])]
+    return t.contiguous(memory_format=torch.channels_last) if tree["channels_last"] else t
+
+def pack(
+    state,  # dicts, lists, numbers, strings and tensors
+) -> bytes:  # a safetensors file
+    "A nested state as bytes."
+    from safetensors.torch import save
+    tensors = []
+    header = jsonlib.dumps(_flatten(state, tensors))
+    return save({str(i): t for i, t in enumerate(tensors)}, metadata={"cifar10_nb": header})
+
+def unpack(
+    path,  # of a file that `pack` made
+):
+    "The state in a file."
+    from safetensors import safe_open
+    with safe_open(path, "pt") as f:
+        return _unflatten(jsonlib.loads(f.metadata()["cifar10_nb"]), {k: f.get_tensor(k) for k in f.keys()})
+
+# %% ../nbs/03_train.ipynb #e7d16519
+def checkpoints(
+    folder,  # of a run
+) -> list:  # paths, oldest first
+    "The checkpoints of an unfinished run."
+    return sorted(Path(folder).glob("checkpoint-*.safetensors"))
+
+def newest_checkpoint(
+    folder,  # of a run
+):  # a path, or None if there is no checkpoint; raises `InputError` if all of them are damaged
+    "The newest checkpoint that is whole."
+    found = checkpoints(folder)
+    for path in reversed(found):
+        if path.stem.split("-")[-1] == hashlib.sha256(path.read_bytes()).hexdigest()[:16]: return path
+        print(f"warning: {path} is damaged and passed over", file=sys.stderr)
+    if found: raise InputError(f"all checkpoints in {folder} are damaged: remove them to start again from the beginning")
+
+# %% ../nbs/03_train.ipynb #306f2302
+class Interrupted(KeyboardInterrupt):
+    "Ctrl-C during a run, after its checkpoint was written."
+
+@patch(as_prop=True)
+def optimizers(self: Trainer):
+    "The optimisers, also if they are `Together`."
+    return getattr(self.optimizer, "optimizers", [self.optimizer])
+
+@patch
+def state(self: Trainer) -> dict:
+    "All that changes while the run goes on."
+    return dict(model=self.model.state_dict(), optimizers=[o.state_dict() for o in self.optimizers],
+        average=self.average.state_dict() if self.average else None, best=vars(self.best), order=self.order,
+        chance=self.chance.get_state(), part={k: v.item() if torch.is_tensor(v) else v for k, v in self.part.items()},
+        history=self.history, epoch=self.epoch, step=self.step, seen=self.seen, flops=self.flops, seconds=self.watch.seconds)
+
+@patch
+def restore(self: Trainer,
+    state: dict,  # of Trainer.state
+):
+    "Take up the run where `state` left it."
+    self.model.load_state_dict(state["model"])
+    for optimizer, kept in zip(self.optimizers, state["optimizers"]): optimizer.load_state_dict(kept)
+    if self.average: self.average.load_state_dict(state["average"])
+    vars(self.best).update(state["best"])
+    self.batches.gen.set_state(state["order"])
+    self.chance.set_state(state["chance"])
+    self.watch.seconds = state["seconds"]
+    for name in ("part", "history", "epoch", "step", "seen", "flops"): setattr(self, name, state[name])
+
+# %% ../nbs/03_train.ipynb #c86e7805
+@patch
+def keep_in(self: Trainer,
+    folder,              # of the run; made when something is written
+    data: str = "",      # how to open the images again, as for open_data
+    minutes: float = 5,  # between two checkpoints inside an epoch
+) -> Trainer:  # itself
+    "Go on from the newest checkpoint in `folder`, if there is one, and write checkpoints there; raises `InputError`."
+    self.folder, self.data, self.every = Path(folder), data, 60 * minutes
+    self.due = time.monotonic() + self.every
+    self.images = hashlib.sha256(self.train.x.cpu().numpy()).hexdigest()
+    if path := newest_checkpoint(folder):
+        state = unpack(path)
+        if (Recipe(**state["recipe"]), state["seed"], state["images"]) != (self.recipe, self.seed, self.images):
+            raise InputError(f"{folder} holds an unfinished run of another recipe, seed or images: choose another folder")
+        self.restore(state)
+    return self
+
+@patch
+def keep(self: Trainer):
+    "Write a checkpoint, keep the one before it, remove older ones; raises `Interrupted` after Ctrl-C."
+    if self.part["batches"]: self.check_loss()
+    data = pack(dict(recipe=asdict(self.recipe), seed=self.seed, data=self.data, images=self.images, **self.state()))
+    name = f"checkpoint-{self.step:08}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+    write_atomic(self.folder / name, data)
+    for old in checkpoints(self.folder)[:-2]: old.unlink()
+    self.due = time.monotonic() + self.every
+    if self.stop: raise Interrupted(f"stopped after step {self.step}; to go on: cifar10_train --resume {self.folder}")
+
+# %% ../nbs/03_train.ipynb #af9966eb
+@patch
+@contextlib.contextmanager
+def finishing_steps(self: Trainer):
+    "While the block runs, the first Ctrl-C asks the trainer to stop after its step; the second one is the usual."
+    if threading.current_thread() is not threading.main_thread():  # signals are none of our business here
+        yield
+        return
+    def ask(*_):
+        self.stop = True
+        signal.signal(signal.SIGINT, usual)
+    usual = signal.signal(signal.SIGINT, ask)
+    try: yield
+    finally: signal.signal(signal.SIGINT, usual)
+
+# %% ../nbs/03_train.ipynb #6f3b0a9e
 def parser_of(
     func,  # a function with type hints and docments
 ):
@@ -556,7 +721,7 @@ def parser_of(
             parser.add_argument(*flags, type=p.annotation, default=p.default, metavar=p.annotation.__name__.upper(), help=text)
     return parser
 
-# %% ../nbs/03_train.ipynb #a5a64331
+# %% ../nbs/03_train.ipynb #f5d22440
 def command(
     func,  # a function with type hints and docments
 ):
@@ -566,33 +731,73 @@ def command(
         if args or kwargs or Path(sys.argv[0]).stem != func.__name__: return func(*args, **kwargs)
         try: func(**vars(parser_of(func).parse_args()))
         except (InputError, OSError) as e: sys.exit(_fail(func.__name__, " ".join(str(e).split()), 2))
-        except KeyboardInterrupt: sys.exit(_fail(func.__name__, "interrupted", 130))
+        except KeyboardInterrupt as e: sys.exit(_fail(func.__name__, str(e) or "interrupted", 130))
     return run
 
 def _fail(prog, message, code):
     print(f"{prog}: {message}", file=sys.stderr)
     return code
 
-# %% ../nbs/03_train.ipynb #1682e918
+# %% ../nbs/03_train.ipynb #7f1e8a03
+class Taken(InputError):
+    "The folder belongs to another run."
+
+def folder_state(
+    folder,          # of a run
+    recipe: Recipe,
+    seed: int,
+) -> str:  # "new", "unfinished", "done" (both: the same recipe and seed), or "other"
+    "What is in the folder of a run."
+    folder, kept, word = Path(folder), None, "done"
+    if (folder / "run.json").exists(): kept = jsonlib.loads((folder / "run.json").read_text())
+    elif path := newest_checkpoint(folder): kept, word = unpack(path), "unfinished"
+    if kept is None: return "other" if list(folder.glob("seed*")) else "new"
+    return word if (Recipe(**kept["recipe"]), kept["seed"]) == (recipe, seed) else "other"
+
 def new_folders(
-    base,         # a folder, which need not exist yet
-    seeds: list,  # of the runs
+    base,            # a folder, which need not exist yet
+    seeds: list,     # of the runs
+    recipe: Recipe,
 ) -> list:  # a folder for each seed: `base` itself if there is only one
-    "Where runs go; raises `InputError` rather than write over another run."
+    "Where runs go; raises `Taken` rather than write over another run."
     base = Path(base)
     if base.is_file(): raise InputError(f"--out {base} is a file: name a folder")
     folders = [base] if len(seeds) == 1 else [base / f"seed{s}" for s in seeds]
-    for f in folders:
-        if (f / "run.json").exists(): raise InputError(f"{f} holds a run already: choose another --out")
+    states = [folder_state(f, recipe, s) for f, s in zip(folders, seeds)]
+    if len(seeds) > 1 and ((base / "run.json").exists() or checkpoints(base)): states.append("other")
+    if "other" in states or set(states) == {"done"}: raise Taken(f"{base} holds a run already: choose another --out")
     return folders
 
-def unused_name(
-    path,  # of a folder
-) -> Path:  # `path`, or path-2, path-3, ... if it is there already
-    "A name that is not taken."
+def free_folders(
+    path,            # of a folder
+    seeds: list,     # of the runs
+    recipe: Recipe,
+) -> list:  # a folder for each seed, in `path`, or path-2, path-3, ... if that holds another run
+    "Where runs go that were given no folder."
     path, n = Path(path), 1
-    while (new := path.with_name(path.name + (f"-{n}" if n > 1 else ""))).exists(): n += 1
-    return new
+    while True:
+        try: return new_folders(path.with_name(path.name + (f"-{n}" if n > 1 else "")), seeds, recipe)
+        except Taken: n += 1
+
+@contextlib.contextmanager
+def locked(
+    folder,  # made if it is not there
+):
+    "Hold a folder for this process; raises `InputError` if another one holds it."
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY) if os.name == "posix" else None  # Windows has no such locks
+    try:
+        if handle is not None: _lock_now(handle, folder)
+        yield
+    finally:
+        if handle is not None: os.close(handle)
+
+def _lock_now(handle, folder):
+    import fcntl
+    try: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"another process is training in {folder}: wait for it, or choose another --out") from None
+    except OSError: pass  # a file system without locks
 
 def mean_std(
     values: list,  # of numbers
@@ -601,28 +806,39 @@ def mean_std(
     import statistics
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
-# %% ../nbs/03_train.ipynb #0e5122fb
+# %% ../nbs/03_train.ipynb #08f1bdc5
+def run_of(
+    folder,  # of a finished run
+) -> Run:  # without its model
+    "What `run.json` says of a run."
+    kept = jsonlib.loads((Path(folder) / "run.json").read_text())
+    return Run(None, Recipe(**kept.pop("recipe")), **kept)
+
 def train_once(
     recipe: Recipe,
     train: ImageSet,
     test: ImageSet,
     seed: int,
     device: str,
-    folder,  # where the run is saved
+    folder,          # of the run: checkpoints, then its results
+    data: str = "",  # how to open the images again, as for open_data
 ) -> Run:
-    "Hold out the recipe's validation images, train, save, score the test images once, save again."
+    "Hold out the recipe's validation images, train or go on training, score the test images once, save."
     n_valid = round(recipe.valid * len(train))
     train, valid = train.split(n_valid, seed=0) if n_valid else (train, None)
-    run = fit(recipe, train, valid, seed, device)
-    run.save(folder)
-    run.test = score(predict_logits(run.model, test), test.y)
-    run.test_tta = dict(tta="flip", **score(predict_logits(run.model, test, "flip"), test.y))
-    run.save(folder)
-    return run
+    trainer = Trainer(recipe, train, valid, seed, device)
+    with locked(folder):
+        if folder_state(folder, recipe, seed) == "done": return run_of(folder)
+        run = trainer.keep_in(folder, data).fit()
+        run.test = score(predict_logits(run.model, test), test.y)
+        run.test_tta = dict(tta="flip", **score(predict_logits(run.model, test, "flip"), test.y))
+        run.save(folder)
+        for path in checkpoints(folder): path.unlink()
+        return run
 
-# %% ../nbs/03_train.ipynb #56303905
+# %% ../nbs/03_train.ipynb #cbbeafa1
 def run_table(
-    runs: list,     # of `Run`, same recipe
+    runs: list,     # of Run, same recipe
     folders: list,  # where they are
 ) -> str:
     "What came of some runs, for people: a short table, where the files are, what to do next."
@@ -642,7 +858,7 @@ def run_table(
     return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", "next: " + f"cifar10_evaluate {weights} --tta full",
                                                            "      " + f"cifar10_predict PHOTO.jpg --weights {weights}"])
 
-# %% ../nbs/03_train.ipynb #cb6c00c5
+# %% ../nbs/03_train.ipynb #81aaccc3
 @command
 def cifar10_train(
     recipe: str = "small",    # small, scratch, transfer, resnet or final
@@ -654,21 +870,32 @@ def cifar10_train(
     seeds: int = 1,           # how many runs: seed, seed + 1, ...
     device: str = "auto",     # auto, cpu, cuda, mps, ...
     out: str = "",            # folder of the run, with several seeds of all of them; runs/NAME if not given
+    resume: str = "",         # folder of an interrupted run to go on with: its own recipe, data and seed are used
     json: bool = False,       # print one JSON object instead of a table
 ):
     "Train a classifier and test it: by default SmallCNN on CIFAR-10, or on drawn images where there is no network."
-    chosen = get_recipe(recipe, epochs=epochs, batch_size=batch_size, lr=lr)
+    if resume: chosen, data, seed, seeds, out = _unfinished(resume)
+    else: chosen = get_recipe(recipe, epochs=epochs, batch_size=batch_size, lr=lr)
     if not 1 <= seeds <= 1000: raise InputError(f"--seeds is {seeds}: it must lie between 1 and 1000")
     if not 0 <= seed < 2**60: raise InputError(f"--seed is {seed}: it must lie between 0 and 2**60")
     pick_device(device)
     all_seeds = list(range(seed, seed + seeds))
-    folders = out and new_folders(out, all_seeds)  # before any work
+    folders = out and new_folders(out, all_seeds, chosen)  # before any work
     train, test = open_data(data)
     source = re.sub(r"[^\w-]+", "-", train.source.removeprefix("folder:").removesuffix(" (folder)"))
-    if not out: folders = new_folders(unused_name(f"runs/{recipe}-{source}-seed{seed}"), all_seeds)
-    runs = [train_once(chosen, train, test, s, device, f) for s, f in zip(all_seeds, folders)]
+    folders = folders or free_folders(f"runs/{chosen.name}-{source}-seed{seed}", all_seeds, chosen)
+    again = str(Path(data).resolve()) if Path(data).is_dir() else train.source if train.source in ("cifar10", "drawn") else data
+    runs = [train_once(chosen, train, test, s, device, f, again) for s, f in zip(all_seeds, folders)]
     if json: print(jsonlib.dumps(_as_json(runs, folders)))
     else: print(run_table(runs, folders))
+
+def _unfinished(folder):
+    "Recipe, data, seed, number of seeds and folder of a run that was interrupted; raises `InputError`."
+    if (Path(folder) / "run.json").exists(): raise InputError(f"the run in {folder} is finished: there is nothing to go on with")
+    path = newest_checkpoint(folder)
+    if not path: raise InputError(f"there is no checkpoint in {folder}: name the folder of an interrupted run")
+    kept = unpack(path)
+    return Recipe(**kept["recipe"]), kept["data"], kept["seed"], 1, folder
 
 def _as_json(runs, folders):
     "One run: its run.json and folder. Several: mean and standard deviation of the test scores, and all of them."

@@ -1,0 +1,118 @@
+"Runs that are interrupted: by Ctrl-C, by kill -9, by damage to their files, by a second process."
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cifar10_nb.data import drawn
+
+command = [Path(sys.executable).parent / "cifar10_train", "--data", "images", "--epochs", "8", "--batch-size", "16", "--device", "cpu"]
+
+
+def start(*args, cwd): return subprocess.Popen([*command, *args], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def finish(*args, cwd):
+    done = subprocess.run([*command, *args], cwd=cwd, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def wait_for_checkpoint(folder, process, n=1):
+    "Until training is under way."
+    while len(list(Path(folder).glob("checkpoint-*"))) < n:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    "A folder of drawn images, a cache of its own, and the weights of a run without interruption."
+    root = tmp_path_factory.mktemp("resume")
+    for part, images in zip(("train", "test"), drawn(200, 50)):
+        for i, (x, y) in enumerate(zip(images.x, images.y)):
+            path = root / "images" / part / images.classes[y] / f"{i:04}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(x.permute(1, 2, 0).numpy()).save(path)
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        m.delenv("CIFAR10_NB_DATA", raising=False)
+        finish("--out", "whole", cwd=root)
+        yield root
+
+
+def same(here, folder):
+    "Are the weights those of the run without interruption, and are the checkpoints gone?"
+    assert sorted(p.name for p in (here / folder).iterdir()) == ["model.safetensors", "run.json"]
+    whole, run = (json.loads((here / f / "run.json").read_text()) for f in ("whole", folder))
+    assert run["test"] == whole["test"] and len(run["history"]) == len(whole["history"]) == 8
+    return (here / folder / "model.safetensors").read_bytes() == (here / "whole/model.safetensors").read_bytes()
+
+
+def test_ctrl_c_and_resume(here):
+    process = start("--out", "stopped", cwd=here)
+    wait_for_checkpoint(here / "stopped", process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130 and out == ""
+    assert "to go on: cifar10_train --resume stopped" in err.splitlines()[-1] and "Traceback" not in err
+    done = subprocess.run([command[0], "--resume", "stopped", "--json"], cwd=here, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["seed"] == 0 and same(here, "stopped")
+
+
+def test_kill_and_the_same_command_again(here):
+    dice, kills = random.Random(0), 0
+    for _ in range(4):
+        process = start("--seed", "0", cwd=here)
+        folder = here / "runs/small-images-seed0"
+        wait_for_checkpoint(folder, process)
+        time.sleep(dice.uniform(0, 1))
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        process.communicate()
+    assert kills >= 2
+    finish(cwd=here)
+    assert [p.name for p in (here / "runs").iterdir()] == ["small-images-seed0"] and same(here, "runs/small-images-seed0")
+    finish(cwd=here)  # once more: a run of its own
+    assert sorted(p.name for p in (here / "runs").iterdir()) == ["small-images-seed0", "small-images-seed0-2"]
+
+
+def test_second_process_is_refused(here):
+    process = start("--out", "held", cwd=here)
+    wait_for_checkpoint(here / "held", process)
+    second = subprocess.run([*command, "--out", "held"], cwd=here, text=True, capture_output=True)
+    process.kill(); process.communicate()
+    assert second.returncode == 2 and "another process is training in held" in second.stderr.splitlines()[-1]
+
+
+def test_damaged_checkpoints(here):
+    process = start("--out", "damaged", cwd=here)
+    wait_for_checkpoint(here / "damaged", process, 2)
+    process.kill(); process.communicate()
+    old, new = sorted((here / "damaged").glob("checkpoint-*.safetensors"))[-2:]
+    new.write_bytes(new.read_bytes()[:-1])
+    content = bytearray(old.read_bytes()); content[-5] ^= 1  # one bit
+    whole = old.read_bytes(); old.write_bytes(content)
+    refused = subprocess.run([*command, "--out", "damaged"], cwd=here, text=True, capture_output=True)
+    assert refused.returncode == 2 and "all checkpoints in damaged are damaged" in refused.stderr.splitlines()[-1]
+    old.write_bytes(whole)
+    assert "is damaged and passed over" in finish("--out", "damaged", cwd=here).stderr
+    assert same(here, "damaged")
+
+
+@pytest.mark.parametrize("args, words", [
+    (("--resume", "nowhere"), "there is no checkpoint in nowhere"),
+    (("--resume", "whole"), "the run in whole is finished"),
+    (("--out", "whole"), "whole holds a run already"),
+    (("--out", "whole", "--seeds", "2"), "whole holds a run already")])
+def test_mistakes(here, args, words):
+    done = subprocess.run([*command, *args], cwd=here, text=True, capture_output=True)
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and words in done.stderr
