@@ -6,7 +6,7 @@
 __all__ = ['plot_history', 'load_model', 'Scores', 'evaluate', 'plot_per_class', 'plot_confusion', 'mistakes', 'plot_mistakes',
            'predict', 'cifar10_evaluate', 'newest_weights', 'cifar10_predict']
 
-# %% ../nbs/04_evaluate.ipynb #667b5c80
+# %% ../nbs/04_evaluate.ipynb #e311ea4f
 import json as jsonlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from .data import ImageSet, InputError, open_data, open_image
 from .models import make_model
 from .train import Recipe, command, pick_device, predict_logits, score, tta_names
 
-# %% ../nbs/04_evaluate.ipynb #f1f174cc
+# %% ../nbs/04_evaluate.ipynb #581691e0
 _train_colour, _valid_colour = "#4477aa", "#ee6677"  # told apart with any kind of colour vision
 
 def plot_history(
@@ -37,7 +37,7 @@ def plot_history(
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #300ff147
+# %% ../nbs/04_evaluate.ipynb #04fdaafd
 def _info_of(path):
     "The `info` in the header of a weights file; raises `InputError`."
     from safetensors import SafetensorError, safe_open
@@ -50,7 +50,7 @@ def _info_of(path):
         raise InputError(f"{path} was not written by this package: its header does not say which model it is") from e
     return info
 
-# %% ../nbs/04_evaluate.ipynb #9b9cac6e
+# %% ../nbs/04_evaluate.ipynb #e651aa8f
 def load_model(
     path,                 # a model.safetensors, or the folder of a run
     device: str = "auto", # see pick_device
@@ -68,7 +68,7 @@ def load_model(
     model.info = info
     return model.to(pick_device(device), memory_format=torch.channels_last).eval()
 
-# %% ../nbs/04_evaluate.ipynb #def72ef5
+# %% ../nbs/04_evaluate.ipynb #74657ca9
 @dataclass
 class Scores:
     "What a model is worth on some images; fractions, not per cent."
@@ -87,7 +87,7 @@ class Scores:
         d["per_class"] = {k: None if v != v else v for k, v in self.per_class.items()}
         return dict(test=dict(top1=self.top1, top5=self.top5, loss=self.loss), **d)
 
-# %% ../nbs/04_evaluate.ipynb #8b6b18ad
+# %% ../nbs/04_evaluate.ipynb #c8a78ce8
 def evaluate(
     model: torch.nn.Module,  # trained, with `info`: from fit or load_model
     images: ImageSet,        # of the same classes
@@ -106,7 +106,7 @@ def evaluate(
     return Scores(**score(logits, y), n=len(y), source=images.source, tta=tta, per_class=per_class,
                   confusion=confusion.tolist(), logits=logits)
 
-# %% ../nbs/04_evaluate.ipynb #e3288f63
+# %% ../nbs/04_evaluate.ipynb #dfe76619
 def plot_per_class(
     scores: Scores,
 ):  # matplotlib Figure: a bar a class, the mean as a line
@@ -122,7 +122,7 @@ def plot_per_class(
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #0d997a5a
+# %% ../nbs/04_evaluate.ipynb #04d1d44d
 def plot_confusion(
     scores: Scores,
 ):  # matplotlib Figure: true classes down, predicted ones across, counts in the cells
@@ -141,7 +141,7 @@ def plot_confusion(
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #a414c3eb
+# %% ../nbs/04_evaluate.ipynb #2171b212
 def mistakes(
     scores: Scores,
     images: ImageSet,  # the images that were scored
@@ -171,7 +171,7 @@ def plot_mistakes(
     plt.close(fig)
     return fig
 
-# %% ../nbs/04_evaluate.ipynb #da657820
+# %% ../nbs/04_evaluate.ipynb #40290c4a
 def predict(
     model: torch.nn.Module,  # trained, with `info`
     paths: list,             # image files
@@ -187,7 +187,7 @@ def predict(
     p, which = predict_logits(model, images, tta).softmax(1).topk(min(topk, len(names)), dim=1)
     return [[(names[c], q) for c, q in zip(cs, qs)] for cs, qs in zip(which.tolist(), p.tolist())]
 
-# %% ../nbs/04_evaluate.ipynb #39033147
+# %% ../nbs/04_evaluate.ipynb #f898dcc4
 @command
 def cifar10_evaluate(
     weights: str,          # a model.safetensors, or the folder of a run
@@ -196,11 +196,12 @@ def cifar10_evaluate(
     device: str = "auto",  # auto, cpu, cuda, mps, ...
     json: bool = False,    # print one JSON object instead of a table
 ):
-    "Score trained weights on the test images: accuracy, top-5, loss, accuracy of each class, confusion matrix."
+    "Score trained weights on the test images: accuracy, top-5, loss, each class; with --json, confusion and mistakes too."
     if tta not in tta_names: raise InputError(f"--tta is {tta!r}: choose one of {', '.join(tta_names)}")
     model = load_model(weights, device)
-    scores = evaluate(model, open_data(data)[1], tta)
-    if json: print(jsonlib.dumps(dict(weights=str(weights), **scores.to_dict())))
+    test = open_data(data)[1]
+    scores = evaluate(model, test, tta)
+    if json: print(jsonlib.dumps(dict(weights=str(weights), **scores.to_dict(), mistakes=mistakes(scores, test))))
     else: print(_score_table(scores))
 
 def _score_table(scores):
@@ -210,7 +211,7 @@ def _score_table(scores):
     lines += [(name, f"{a:.1%}") for name, a in scores.per_class.items()]
     return "\n".join(f"{k:<14} {v}".rstrip() for k, v in lines)
 
-# %% ../nbs/04_evaluate.ipynb #12b34abf
+# %% ../nbs/04_evaluate.ipynb #e3d4b31b
 def newest_weights(
     folder = "runs",  # where runs are
 ) -> Path:

@@ -1,19 +1,21 @@
-"cifar10_file and cifar10_compare as a user runs them; runs are made by hand, weights in an epoch on drawn images."
+"cifar10_file, cifar10_compare and cifar10_ablate as a user runs them; runs are made by hand, weights in an epoch on drawn images."
 import contextlib
 import io
 import json
 import shutil
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from test_commands import here, one_line, trained  # noqa: F401
 from test_commands import run as run_script
 
-from cifar10_nb.results import cifar10_compare, cifar10_file
+from cifar10_nb import results as results_module
+from cifar10_nb.results import arms, cifar10_ablate, cifar10_compare, cifar10_file
 from cifar10_nb.train import cifar10_train
 
-commands = {f.__name__: f for f in (cifar10_compare, cifar10_file, cifar10_train)}
+commands = {f.__name__: f for f in (cifar10_ablate, cifar10_compare, cifar10_file, cifar10_train)}
 
 
 def run(command, *args, cwd):
@@ -137,3 +139,21 @@ def test_mistakes(here, trained, command, args, words):  # noqa: F811
 def test_help(here, command, options):  # noqa: F811
     done = run(command, "--help", cwd=here)
     assert not done.returncode and all(o in done.stdout for o in options)
+
+
+def test_ablation(here, monkeypatch):  # noqa: F811
+    few = {name: replace(arms[name], epochs=1, batch_size=20) for name in ("all", "no MixUp")}
+    monkeypatch.setattr(results_module, "arms", few)
+    args = ("cifar10_ablate", "--data", "images", "--seeds", 2)
+    first = run(*args, cwd=here)
+    assert first.returncode == 0, first.stderr
+    rows = first.stdout.strip().splitlines()[2:]
+    assert [row.split(" | ")[1] for row in rows] == ["2", "2"] and rows[0].startswith("| all |") and " to " in rows[1]
+    kept = {p: p.stat().st_mtime_ns for p in (here / "runs/ablation").rglob("run.json")}
+    assert len(kept) == 4
+    (here / "runs/ablation/all-seed0/run.json").unlink()
+    (here / "runs/ablation/all-seed0/model.safetensors").unlink()
+    assert run(*args, cwd=here).stdout == first.stdout  # one is trained again and gives the same, three are not
+    assert sum(p.stat().st_mtime_ns == t for p, t in kept.items()) == 3
+    one_line(run(*args[:1], "--data", "drawn", "--seeds", 1, cwd=here), "holds", "--out")
+    one_line(run("cifar10_ablate", "--seeds", 0, cwd=here), "--seeds is 0")
