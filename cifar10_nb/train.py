@@ -10,7 +10,7 @@ __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded',
            'Taken', 'folder_state', 'new_folders', 'free_folders', 'locked', 'mean_std', 'run_of', 'train_once',
            'run_table', 'cifar10_train']
 
-# %% ../nbs/03_train.ipynb #68d61816
+# %% ../nbs/03_train.ipynb #c9411f4d
 import contextlib
 import ctypes
 import difflib
@@ -39,7 +39,7 @@ from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, 
 from .data import Batches, ImageSet, InputError, open_data, write_atomic
 from .models import flops_per_image, imagenet_mean, imagenet_std, make_model, models
 
-# %% ../nbs/03_train.ipynb #46180f39
+# %% ../nbs/03_train.ipynb #d0f2765e
 @dataclass(frozen=True)
 class Recipe:
     "Everything that decides a training run, and nothing that doesn't; raises `InputError` for impossible values."
@@ -75,7 +75,7 @@ class Recipe:
 
     def __post_init__(self): self.check()
 
-# %% ../nbs/03_train.ipynb #11609d35
+# %% ../nbs/03_train.ipynb #dba1a6a8
 _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam", "muon"), schedule=("cosine", "linear", "constant"),
     crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), model=tuple(models))
 _ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), weight_decay=(0, 100),
@@ -98,7 +98,7 @@ def check(self: Recipe):
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
-# %% ../nbs/03_train.ipynb #b739b31d
+# %% ../nbs/03_train.ipynb #00c992ce
 recipes = {r.name: r for r in (
     Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
         optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
@@ -123,7 +123,7 @@ def get_recipe(
     if "epochs" in overrides: overrides = dict(warmup=recipe.warmup * overrides["epochs"] / recipe.epochs) | overrides
     return replace(recipe, **overrides)
 
-# %% ../nbs/03_train.ipynb #73816161
+# %% ../nbs/03_train.ipynb #0c04e05e
 def seeds_of(
     seed: int, # the run's seed
 ) -> tuple:  # three int seeds: initialisation, order, augmentation
@@ -139,7 +139,7 @@ def seeded(
         torch.manual_seed(seed)
         yield
 
-# %% ../nbs/03_train.ipynb #3781fff4
+# %% ../nbs/03_train.ipynb #ebbcd36a
 def pick_device(
     name: str = "auto", # "auto", "cpu", "cuda", "cuda:1", "mps", ...
 ) -> torch.device:
@@ -158,7 +158,7 @@ def has_bf16(
     if device.type != "cpu": return False
     return any(getattr(torch.cpu, f, bool)() for f in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
-# %% ../nbs/03_train.ipynb #cb187b6c
+# %% ../nbs/03_train.ipynb #d6475398
 def keep_memory() -> bool:  # did the C library take the settings?
     "Tell glibc's allocator to keep freed memory instead of returning it to the kernel, for this process."
     try: mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -166,7 +166,7 @@ def keep_memory() -> bool:  # did the C library take the settings?
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # names of malloc.h
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
 
-# %% ../nbs/03_train.ipynb #2c105d64
+# %% ../nbs/03_train.ipynb #ac302add
 def lr_at(
     recipe: Recipe,
     step: int,             # steps done so far
@@ -179,7 +179,7 @@ def lr_at(
     done = min(1, (step - warm) / max(1, total - warm))
     return recipe.lr * (1 - done if recipe.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done)))
 
-# %% ../nbs/03_train.ipynb #20e37069
+# %% ../nbs/03_train.ipynb #bd12eb5d
 def make_optimizer(
     model: torch.nn.Module,
     recipe: Recipe,
@@ -198,7 +198,7 @@ def make_optimizer(
         return Together(Muon(filters, recipe.lr, recipe.momentum), torch.optim.AdamW(groups, lr=recipe.lr * recipe.rest_lr))
     return (torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW)(groups, lr=recipe.lr)
 
-# %% ../nbs/03_train.ipynb #0c6f5f76
+# %% ../nbs/03_train.ipynb #a3b02306
 def orthogonalize(
     g: torch.Tensor,  # float [rows, columns]
     steps: int = 5,
@@ -210,7 +210,7 @@ def orthogonalize(
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
     return x if g.shape[0] <= g.shape[1] else x.T
 
-# %% ../nbs/03_train.ipynb #eee8b52e
+# %% ../nbs/03_train.ipynb #6dcf0e3c
 class Muon(torch.optim.Optimizer):
     "Nesterov momentum with orthogonalised updates (Jordan et al., 2024), for convolutions followed by batch norm."
     def __init__(self,
@@ -232,7 +232,7 @@ class Muon(torch.optim.Optimizer):
                 p.mul_(len(p) ** 0.5 / p.norm())
                 p.sub_(orthogonalize(update).view_as(p), alpha=group["lr"])
 
-# %% ../nbs/03_train.ipynb #2bd7814d
+# %% ../nbs/03_train.ipynb #53ff7de9
 class Together:
     "Several optimisers that step as one."
     def __init__(self, *optimizers): self.optimizers = optimizers
@@ -243,7 +243,7 @@ class Together:
     def step(self):
         for o in self.optimizers: o.step()
 
-# %% ../nbs/03_train.ipynb #52d48e6e
+# %% ../nbs/03_train.ipynb #7232f7b4
 class Stopwatch:
     "Adds up the seconds spent inside its `with` blocks, waiting for the device at both ends."
     def __init__(self, device: torch.device): self.device, self.seconds = device, 0.0
@@ -254,7 +254,7 @@ class Stopwatch:
     def __enter__(self): self._start = self._now(); return self
     def __exit__(self, *_): self.lap()
 
-# %% ../nbs/03_train.ipynb #2d1c3286
+# %% ../nbs/03_train.ipynb #3901543a
 tta_names = ("none", "flip", "full")
 
 def views(
@@ -269,7 +269,7 @@ def views(
     seen = [(0.5 if moved else 1.0, x), *moved]
     return seen if tta == "none" else [(s / 2, v) for s, x in seen for v in (x, x.flip(-1))]
 
-# %% ../nbs/03_train.ipynb #6a4e1fd3
+# %% ../nbs/03_train.ipynb #9ce0c89f
 @torch.no_grad()
 def predict_logits(
     model: torch.nn.Module,  # a trained network; its `info` says how it wants images normalised
@@ -287,7 +287,7 @@ def predict_logits(
         logits.append(sum(weight * model(view) for weight, view in views(x, tta)).float().cpu())
     return torch.cat(logits)
 
-# %% ../nbs/03_train.ipynb #654a389b
+# %% ../nbs/03_train.ipynb #1928cb05
 def score(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
@@ -298,7 +298,7 @@ def score(
     share = lambda hits: hits.sum().item() / len(y)
     return dict(loss=F.cross_entropy(logits, y).item(), top1=share(ranked[:, 0]), top5=share(ranked.any(1)))
 
-# %% ../nbs/03_train.ipynb #6ac33919
+# %% ../nbs/03_train.ipynb #ca769ef3
 class BestEpoch:
     "Keeps the weights of the epoch with the best validation accuracy and says when patience has run out."
     def __init__(self, patience: int): self.patience, self.epoch, self.top1, self.state = patience, -1, -1.0, None
@@ -312,7 +312,7 @@ class BestEpoch:
             self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
         return epoch - self.epoch >= self.patience
 
-# %% ../nbs/03_train.ipynb #3bb8b6b0
+# %% ../nbs/03_train.ipynb #55cfe21d
 def model_info(
     recipe: Recipe,
     train: ImageSet,  # the images to train on
@@ -322,7 +322,7 @@ def model_info(
     return dict(model=recipe.model, classes=list(train.classes), size=train.size,
                 mean=[float(m) for m in stats["mean"]], std=[float(s) for s in stats["std"]], recipe=asdict(recipe))
 
-# %% ../nbs/03_train.ipynb #6cfc4ecd
+# %% ../nbs/03_train.ipynb #fd3852b2
 @patch
 def augmentation(self: Recipe,
     info: dict,     # of model_info: normalisation and classes
@@ -339,7 +339,7 @@ def augmentation(self: Recipe,
     if self.cutmix: steps.append(CutMix(self.cutmix, n))
     return Compose(steps)
 
-# %% ../nbs/03_train.ipynb #64e1452c
+# %% ../nbs/03_train.ipynb #40dbe609
 class Trainer:
     "All that changes while a run goes on."
     def __init__(self,
@@ -372,7 +372,7 @@ class Trainer:
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
 
-# %% ../nbs/03_train.ipynb #5025869c
+# %% ../nbs/03_train.ipynb #bb6b56d7
 def moving_average(
     model: torch.nn.Module,
     decay: float,  # per step: average = decay * average + (1 - decay) * weights
@@ -381,14 +381,14 @@ def moving_average(
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
-# %% ../nbs/03_train.ipynb #0a545b84
+# %% ../nbs/03_train.ipynb #ffffccb1
 @patch(as_prop=True)
 def size(self: Trainer):
     "Height of the images in this epoch, in pixels: the recipe's `sizes` share the epochs equally."
     r = self.recipe
     return r.sizes[self.epoch * len(r.sizes) // r.epochs] if r.sizes else self.train.size
 
-# %% ../nbs/03_train.ipynb #837d2d7c
+# %% ../nbs/03_train.ipynb #ab6bf0a2
 @patch
 def one_epoch(self: Trainer,
     bar,  # a tqdm progress bar that counts images
@@ -427,7 +427,7 @@ def _accuracy(row):
     "The latest accuracy, for the progress bar: on held-out images if there are any."
     return f"{row.get('valid_top1', row['train_top1']):.1%}"
 
-# %% ../nbs/03_train.ipynb #081e7f1c
+# %% ../nbs/03_train.ipynb #3afb46c5
 @patch
 def fit(self: Trainer):  # gives a `Run`
     "Train for the recipe's epochs, or until early stopping; raises `InputError` when the loss is not finite any more."
@@ -446,7 +446,7 @@ def fit(self: Trainer):  # gives a `Run`
     self.chosen.info = self.model.info
     return self.finished(self.chosen)
 
-# %% ../nbs/03_train.ipynb #b089dc5e
+# %% ../nbs/03_train.ipynb #72f6ac33
 @patch(as_prop=True)
 def chosen(self: Trainer):
     "The network whose weights count: the moving average if there is one."
@@ -481,7 +481,7 @@ def check_loss(self: Trainer):
     raise InputError(f"the loss became {loss} in epoch {self.epoch + 1}, by step {self.step}, at learning rate "
                      f"{lr_at(self.recipe, self.step - 1, len(self.batches)):.3g}: use a smaller --lr{kept}")
 
-# %% ../nbs/03_train.ipynb #7bd212d1
+# %% ../nbs/03_train.ipynb #47c496c7
 def commit() -> str:  # a git hash, "+changes" behind it if the package differs from it; "" if this is no checkout
     "The commit of this package, if it runs from a git checkout of its own."
     here = Path(__file__).parent if "__file__" in globals() else Path("../cifar10_nb").resolve()
@@ -500,7 +500,7 @@ def device_name(
         return next(line for line in f if line.startswith("model name")).split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
-# %% ../nbs/03_train.ipynb #25070b21
+# %% ../nbs/03_train.ipynb #750d18df
 @dataclass
 class Run:
     "A finished run: its model, its history and what it cost."
@@ -522,7 +522,7 @@ class Run:
     test: dict = field(default_factory=dict)      # loss, top1, top5 on the test images, read once
     test_tta: dict = field(default_factory=dict)  # the same with test-time augmentation, and which one
 
-# %% ../nbs/03_train.ipynb #294edf19
+# %% ../nbs/03_train.ipynb #27fd8bb0
 @patch
 def finished(self: Trainer,
     model: torch.nn.Module,  # the weights the recipe chose
@@ -548,7 +548,7 @@ def fit(
     "Train `recipe` on `train`; raises `InputError` if the recipe or device is impossible or the loss diverges."
     return Trainer(recipe, train, valid, seed, device).fit()
 
-# %% ../nbs/03_train.ipynb #4cb17e8f
+# %% ../nbs/03_train.ipynb #4689dc7f
 def weights_bytes(
     model: torch.nn.Module,  # with `info`
 ) -> bytes:  # a safetensors file; the same weights give the same bytes
@@ -573,7 +573,7 @@ def save(self: Run,
     write_atomic(folder / "run.json", (jsonlib.dumps(self.to_dict(), indent=1) + "\n").encode())
     return folder
 
-# %% ../nbs/03_train.ipynb #6db2d9fa
+# %% ../nbs/03_train.ipynb #bc6d24dc
 def _flatten(tree, tensors):
     "`tree` with each tensor replaced by its place in the list `tensors`, which grows."
     if isinstance(tree, dict): return {"dict": [[k, _flatten(v, tensors)] for k, v in tree.items()]}
@@ -601,14 +601,14 @@ def pack(
     return save({str(i): t for i, t in enumerate(tensors)}, metadata={"cifar10_nb": header})
 
 def unpack(
-    path,  # of a file that `pack` made
+    path,  # of a file that pack made
 ):
     "The state in a file."
     from safetensors import safe_open
     with safe_open(path, "pt") as f:
         return _unflatten(jsonlib.loads(f.metadata()["cifar10_nb"]), {k: f.get_tensor(k) for k in f.keys()})
 
-# %% ../nbs/03_train.ipynb #e7d16519
+# %% ../nbs/03_train.ipynb #81c0df6f
 def checkpoints(
     folder,  # of a run
 ) -> list:  # paths, oldest first
@@ -625,7 +625,7 @@ def newest_checkpoint(
         print(f"warning: {path} is damaged and passed over", file=sys.stderr)
     if found: raise InputError(f"all checkpoints in {folder} are damaged: remove them to start again from the beginning")
 
-# %% ../nbs/03_train.ipynb #306f2302
+# %% ../nbs/03_train.ipynb #eb435438
 class Interrupted(KeyboardInterrupt):
     "Ctrl-C during a run, after its checkpoint was written."
 
@@ -656,7 +656,7 @@ def restore(self: Trainer,
     self.watch.seconds = state["seconds"]
     for name in ("part", "history", "epoch", "step", "seen", "flops"): setattr(self, name, state[name])
 
-# %% ../nbs/03_train.ipynb #c86e7805
+# %% ../nbs/03_train.ipynb #b58b292e
 @patch
 def keep_in(self: Trainer,
     folder,              # of the run; made when something is written
@@ -685,7 +685,7 @@ def keep(self: Trainer):
     self.due = time.monotonic() + self.every
     if self.stop: raise Interrupted(f"stopped after step {self.step}; to go on: cifar10_train --resume {self.folder}")
 
-# %% ../nbs/03_train.ipynb #af9966eb
+# %% ../nbs/03_train.ipynb #02d549d5
 @patch
 @contextlib.contextmanager
 def finishing_steps(self: Trainer):
@@ -700,7 +700,7 @@ def finishing_steps(self: Trainer):
     try: yield
     finally: signal.signal(signal.SIGINT, usual)
 
-# %% ../nbs/03_train.ipynb #6f3b0a9e
+# %% ../nbs/03_train.ipynb #90b40300
 def parser_of(
     func,  # a function with type hints and docments
 ):
@@ -721,7 +721,7 @@ def parser_of(
             parser.add_argument(*flags, type=p.annotation, default=p.default, metavar=p.annotation.__name__.upper(), help=text)
     return parser
 
-# %% ../nbs/03_train.ipynb #f5d22440
+# %% ../nbs/03_train.ipynb #106e016d
 def command(
     func,  # a function with type hints and docments
 ):
@@ -738,7 +738,7 @@ def _fail(prog, message, code):
     print(f"{prog}: {message}", file=sys.stderr)
     return code
 
-# %% ../nbs/03_train.ipynb #7f1e8a03
+# %% ../nbs/03_train.ipynb #a63b89db
 class Taken(InputError):
     "The folder belongs to another run."
 
@@ -806,7 +806,7 @@ def mean_std(
     import statistics
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
-# %% ../nbs/03_train.ipynb #08f1bdc5
+# %% ../nbs/03_train.ipynb #f9061955
 def run_of(
     folder,  # of a finished run
 ) -> Run:  # without its model
@@ -836,7 +836,7 @@ def train_once(
         for path in checkpoints(folder): path.unlink()
         return run
 
-# %% ../nbs/03_train.ipynb #cbbeafa1
+# %% ../nbs/03_train.ipynb #1f695ea9
 def run_table(
     runs: list,     # of Run, same recipe
     folders: list,  # where they are
@@ -858,7 +858,7 @@ def run_table(
     return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", "next: " + f"cifar10_evaluate {weights} --tta full",
                                                            "      " + f"cifar10_predict PHOTO.jpg --weights {weights}"])
 
-# %% ../nbs/03_train.ipynb #81aaccc3
+# %% ../nbs/03_train.ipynb #d979e492
 @command
 def cifar10_train(
     recipe: str = "small",    # small, scratch, transfer, resnet or final
