@@ -71,10 +71,10 @@ def _slug(text): return re.sub(r"[^a-z0-9.]+", "-", re.sub("^-", "no-", str(text
 
 def result_name(
     run: dict,  # as in run.json
-) -> str:  # RECIPE_SOURCE_DEVICE_seedN.json
+) -> str:  # RECIPE_DATA_DEVICE_seedN.json; DEVICE ends in the precision
     "The name of a run's file in `results/`."
     changed = "".join(f"-{v}ep" if k == "epochs" else f"-{k}{v}" for k, v in changes(run).items())
-    device = f"{run['device']['type']}-{run['device']['name']}"
+    device = "-".join(run["device"][k] for k in ("type", "name", "precision"))
     return "_".join([*map(_slug, (run["recipe"]["name"] + changed, run["source"], device)), f"seed{run['seed']}.json"])
 
 # %% ../nbs/05_results.ipynb #0ab51992
@@ -313,7 +313,7 @@ def compare_run(
     expected, top1 = prediction_interval([r["test"]["top1"] for r in filed]), run["test"]["top1"]
     low, high = (None, None) if expected.low is None else (max(0.0, expected.low), min(1.0, expected.high))
     within = None if low is None else low - 1e-9 <= top1 <= high + 1e-9
-    near = [r for r in filed if r["device"]["name"] == run["device"]["name"]]
+    near = [r for r in filed if r["device"] == run["device"]]
     speed = near and {k: dict(run=run[k], filed=mean_std([r[k] for r in near])[0]) for k in ("seconds", "images_per_s")}
     return dict(recipe=label(run), source=run["source"], seed=run["seed"], same_seed=run["seed"] in [r["seed"] for r in filed],
                 n=len(filed), top1=top1, filed=expected.mean, std=mean_std([r["test"]["top1"] for r in filed])[1],
