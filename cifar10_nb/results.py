@@ -6,7 +6,7 @@
 __all__ = ['needs', 'arms', 'read_run', 'load_results', 'changes', 'label', 'result_name', 'file_result', 'cifar10_file',
            'group_runs', 'percent', 'result_table', 'plot_curves', 'plot_cost', 't_quantile', 'Interval',
            'mean_interval', 'prediction_interval', 'paired_difference', 'wilson', 'compare_run', 'mcnemar',
-           'compare_models', 'cifar10_compare', 'ablation_table', 'cifar10_ablate']
+           'compare_models', 'cifar10_compare', 'ablation', 'ablation_table', 'plot_ablation', 'cifar10_ablate']
 
 # %% ../nbs/05_results.ipynb #a7af7ba5
 import json as jsonlib
@@ -138,13 +138,16 @@ def _epochs(runs):
     if trained < planned: return f"{trained:.3g} of {planned}, stopped early"
     return f"{planned}" + (f" of {own}" if planned < own else "")
 
+_columns = "recipe", "data", "runs", "test accuracy", "with mirror image", "epochs", "seconds", "images/s", "PFLOP", "device", "torch"
+
 def _row(runs):
     "One row of the table: runs that differ in their seed only."
     r, mean, top1 = runs[0], lambda key: mean_std([r[key] for r in runs])[0], lambda key: [r[key]["top1"] for r in runs]
     threads = f", {r['device']['threads']} threads" if r["device"]["type"] == "cpu" else ""
-    return (label(r), r["source"], len(runs), percent(top1("test")), percent(top1("test_tta")), _epochs(runs),
-            f"{mean('seconds'):,.0f}", f"{mean('images_per_s'):,.0f}", f"{mean('pflop'):,.3f}",
-            f"{r['device']['name']}{threads}, {r['device']['precision']}, torch {_torch(r)}")
+    values = (label(r), r["source"], len(runs), percent(top1("test")), percent(top1("test_tta")), _epochs(runs),
+              f"{mean('seconds'):,.0f}", f"{mean('images_per_s'):,.0f}", f"{mean('pflop'):,.3f}",
+              f"{r['device']['name']}{threads}, {r['device']['precision']}", _torch(r))
+    return dict(zip(_columns, values))
 
 # %% ../nbs/05_results.ipynb #fd210026
 needs = dict(transfer="a GPU", scratch="two CPU cores", small="two CPU cores", resnet="a GPU", final="a GPU")
@@ -154,18 +157,23 @@ def _waiting(results, waiting):
     measured = {r["recipe"]["name"] for r in results if r["source"].startswith("cifar10") and not changes(r)}
     for name, hardware in waiting.items():
         run = dict(recipe=asdict(get_recipe(name)), source="cifar10")
-        row = (name, "cifar10", 0, f"not yet measured: waits for {hardware}", "", recipes[name].epochs, "", "", "", "")
+        row = {"recipe": name, "data": "cifar10", "runs": 0, "test accuracy": f"not yet measured: waits for {hardware}",
+               "epochs": recipes[name].epochs}
         if name not in measured: yield _order(run), row
 
 def result_table(
     results: list,         # of dicts as in run.json
     waiting: dict = None,  # recipe -> the hardware it waits for, such as `needs`: adds a row for each not measured
+    brief: bool = False,   # leave out data, images/s and torch? Data other than CIFAR-10 then stand beside the recipe
 ) -> str:  # Markdown
     "A row for each recipe, data source and device: runs, accuracy without and with TTA, epochs, seconds, cost."
-    head = "recipe", "data", "runs", "test accuracy", "with mirror image", "epochs", "seconds", "images/s", "PFLOP", "on"
     rows = [(_order(runs[0]), _row(runs)) for runs in group_runs(results)] + [*_waiting(results, waiting or {})]
-    lines = [head, ("---",) * 2 + ("---:",) * 7 + ("---",), *(row for _, row in sorted(rows, key=lambda pair: pair[0]))]
-    return "\n".join("| " + " | ".join(map(str, r)) + " |" for r in lines)
+    rows = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+    head = [c for c in _columns if not (brief and c in ("data", "images/s", "torch"))]
+    for row in rows:
+        if brief and not row["data"].startswith("cifar10"): row["recipe"] += f" on {row['data']}"
+    rule = ["---" if c in ("recipe", "data", "device", "torch") else "---:" for c in head]
+    return "\n".join("| " + " | ".join(map(str, r)) + " |" for r in [head, rule, *([row.get(c, "") for c in head] for row in rows)])
 
 # %% ../nbs/05_results.ipynb #b9352823
 _styles = list(zip(("#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#ccbb44", "#555555"),  # Paul Tol's "bright"
@@ -394,25 +402,52 @@ def cifar10_compare(
     print(jsonlib.dumps(answer) if json else _models_report(answer))
 
 # %% ../nbs/05_results.ipynb #1d8458b8
-def ablation_table(
+def ablation(
     results: list,       # of dicts as in run.json, told apart by the name of their recipe
     base: str = "base",  # the arm to compare with
-) -> str:  # Markdown; the base first, then from the greatest loss to the greatest gain
-    "Each arm's accuracy and its paired difference to the base arm over the seeds that both have."
+) -> list:  # of dicts: name, scores (of all runs), difference (an `Interval`, or None without common seeds)
+    "Each arm's test accuracies and its paired difference to the base over the seeds that both have: greatest loss first."
     arms = {}
     for r in results: arms.setdefault(r["recipe"]["name"], {})[r["seed"]] = r["test"]["top1"]
     if base not in arms: raise InputError(f"no run is called {base!r}: there are {', '.join(arms) or 'none at all'}")
     rows = []
     for name, scores in arms.items():
         seeds = sorted(scores.keys() & arms[base].keys())
-        gain = seeds and paired_difference([scores[s] for s in seeds], [arms[base][s] for s in seeds])
-        rows.append((name != base, gain.mean if gain else 0, name, len(scores), percent([*scores.values()]), len(seeds),
-                     "" if name == base else gain.points() if gain else "no common seed"))
-    head = "arm", "runs", "test accuracy", "pairs", "difference to the base in points (95% interval)"
-    return "\n".join("| " + " | ".join(map(str, r)) + " |" for r in [head, ("---", *["---:"] * 4), *(row[2:] for row in sorted(rows))])
+        gain = paired_difference([scores[s] for s in seeds], [arms[base][s] for s in seeds]) if seeds else None
+        rows.append(dict(name=name, scores=list(scores.values()), difference=gain))
+    return sorted(rows, key=lambda r: (r["name"] != base, r["difference"].mean if r["difference"] else 0, r["name"]))
+
+# %% ../nbs/05_results.ipynb #ab1a7e02
+def ablation_table(
+    results: list,       # of dicts as in run.json, told apart by the name of their recipe
+    base: str = "base",  # the arm to compare with
+) -> str:  # Markdown; the base first, then from the greatest loss to the greatest gain
+    "Each arm's accuracy and its paired difference to the base arm over the seeds that both have."
+    lines = ["| arm | runs | test accuracy | pairs | difference to the base in points (95% interval) |", "|---|---:|---:|---:|---:|"]
+    for r in ablation(results, base):
+        d, n = r["difference"], len(r["scores"])
+        said = "" if r["name"] == base else d.points() if d else "no common seed"
+        lines.append(f"| {r['name']} | {n} | {percent(r['scores'])} | {d.n if d else 0} | {said} |")
+    return "\n".join(lines)
+
+def plot_ablation(
+    results: list,       # of dicts as in run.json, told apart by the name of their recipe
+    base: str = "base",  # the arm to compare with
+):  # matplotlib Figure: an arm a line, its difference to the base as a point with its 95% interval
+    "The differences of `ablation_table` as a picture."
+    fig, ax = _figure("What a change does to the test accuracy", f"difference to {base!r} in percentage points", "")
+    rows = [r for r in ablation(results, base) if r["name"] != base and r["difference"]]
+    for i, r in enumerate(rows):
+        d = r["difference"]
+        bar = None if d.low is None else [[100 * (d.mean - d.low)], [100 * (d.high - d.mean)]]
+        ax.errorbar(100 * d.mean, i, xerr=bar, color=_styles[0][0], marker="o", capsize=4)
+    ax.axvline(0, color=_styles[-1][0], ls="--")
+    ax.set_yticks(range(len(rows)), [r["name"] for r in rows])
+    ax.invert_yaxis()
+    return fig
 
 # %% ../nbs/05_results.ipynb #f2b712bc
-_all = replace(recipes["final"], name="all", model="small_cnn", epochs=5, warmup=1, patience=0)
+_all = replace(recipes["final"], name="all", model="small_cnn", lr=0.1, epochs=5, warmup=1, patience=0)
 arms = {r.name: r for r in (_all,
     replace(_all, name="no RandAugment", randaugment=()),
     replace(_all, name="no Cutout", cutout=0),
