@@ -109,14 +109,16 @@ def evaluate(
 # %% ../nbs/04_evaluate.ipynb #dfe76619
 def plot_per_class(
     scores: Scores,
-):  # matplotlib Figure: a bar a class, the mean as a line
+):  # matplotlib Figure: a bar a class, the accuracy on all images as a line
     "Accuracy of each class."
     import matplotlib.pyplot as plt
     fig, ax = plt.subplots(figsize=(8, 2.8), dpi=90, layout="constrained")
     bars = ax.bar(list(scores.per_class), list(scores.per_class.values()), color=_train_colour)
-    ax.bar_label(bars, [f"{v:.1%}" for v in scores.per_class.values()], fontsize=8, label_type="center", color="white")
+    for bar, v in zip(bars, scores.per_class.values()):
+        ax.annotate("none" if v != v else f"{v:.1%}", (bar.get_x() + bar.get_width() / 2, 0.05), ha="center", fontsize=8,
+                    bbox=dict(boxstyle="round", fc="white", ec="none", alpha=0.8))
     ax.axhline(scores.top1, color=_valid_colour, ls="--", label=f"all: {scores.top1:.2%}")
-    ax.set(title=f"Accuracy by class on {scores.n:,} test images ({scores.source})", ylabel="accuracy", ylim=(0, 1.05))
+    ax.set(title=f"Accuracy by class on {scores.n:,} images ({scores.source})", ylabel="accuracy", ylim=(0, 1.05))
     ax.tick_params(axis="x", rotation=25)
     ax.legend(loc="lower right")
     plt.close(fig)
@@ -182,6 +184,7 @@ def predict(
     import numpy as np
     names, size = model.info["classes"], model.info["size"]
     if not 1 <= topk: raise InputError(f"topk is {topk}: it must be at least 1")
+    if not paths: raise InputError("there are no image files: name at least one")
     x = np.stack([np.asarray(open_image(p, size)) for p in paths])
     images = ImageSet(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), torch.zeros(len(x), dtype=torch.int64), names, "files")
     p, which = predict_logits(model, images, tta).softmax(1).topk(min(topk, len(names)), dim=1)
@@ -207,7 +210,7 @@ def cifar10_evaluate(
 def _score_table(scores):
     "Scores for people."
     lines = [("test images", f"{scores.n:,} of {scores.source}"), ("accuracy", f"{scores.top1:.2%}"),
-             ("top-5", f"{scores.top5:.2%}"), ("loss", f"{scores.loss:.4f}"), ("views", f"{scores.tta}"), ("", "")]
+             ("top-5", f"{scores.top5:.2%}"), ("loss", f"{scores.loss:.4f}"), ("TTA", f"{scores.tta}"), ("", "")]
     lines += [(name, f"{a:.1%}") for name, a in scores.per_class.items()]
     return "\n".join(f"{k:<14} {v}".rstrip() for k, v in lines)
 

@@ -162,9 +162,10 @@ def resnet18_imagenet(
     n_classes: int = 10,     # outputs
     pretrained: bool = True, # load the ImageNet weights? (else: random ones)
     freeze: bool = False,    # train the new head only?
+    size: int = 224,         # height and width that images are enlarged to, in pixels
 ) -> nn.Module:  # takes float [n, 3, h, w] of any size, normalised as ImageNet's, gives [n, n_classes]
-    "ResNet-18 with ImageNet weights and a new head, for fine-tuning at 224x224; raises `InputError` without weights."
-    model = ImageNetResNet18(n_classes, freeze)
+    "ResNet-18 with ImageNet weights and a new head, for fine-tuning; raises `InputError` without weights."
+    model = ImageNetResNet18(n_classes, freeze, size)
     if not pretrained: return model
     state = {k: v for k, v in imagenet_weights().items() if not k.startswith("fc.")}
     try: missing = set(model.body.load_state_dict(state, strict=False).missing_keys) - {"fc.weight", "fc.bias"}

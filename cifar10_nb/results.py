@@ -216,6 +216,7 @@ def plot_cost(
     cost: str = "pflop",  # "pflop" or "seconds"
 ):  # matplotlib Figure: a point a row of the table
     "Test accuracy against what training cost, on a logarithmic scale."
+    from matplotlib.ticker import LogLocator
     if cost not in _costs: raise InputError(f"cost is {cost!r}: choose one of {', '.join(_costs)}")
     fig, ax = _figure("Accuracy against cost", _costs[cost], "test accuracy")
     for i, runs in enumerate(group_runs(results)):
@@ -225,9 +226,13 @@ def plot_cost(
         x = mean_std([r[cost] for r in runs])[0]
         ax.errorbar(x, y, yerr=spread, color=colour, marker=mark, ms=7, capsize=4, ls="", label=said)
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.margins(0.3)
-    if results: ax.legend(loc="best", fontsize=8)
+    ax.xaxis.set_minor_formatter("")
+    ax.margins(y=0.3)
+    if results:
+        ax.set_xlim(min(r[cost] for r in results) / 3, 3 * max(r[cost] for r in results))
+        ax.legend(loc="best", fontsize=8)
     return fig
 
 # %% ../nbs/05_results.ipynb #28e7ac10

@@ -91,6 +91,8 @@ def check(self: Recipe):
     for name, (low, high) in _ranges.items():
         if not low <= getattr(self, name) <= high:  # also refuses nan
             raise InputError(f"{name} is {getattr(self, name)}: it must lie between {low:g} and {high:g}")
+        if isinstance(getattr(Recipe, name), int) and not isinstance(getattr(self, name), int):
+            raise InputError(f"{name} is {getattr(self, name)}: it must be a whole number")
     for name in ("randaugment", "sizes"):  # lists, when they come out of a JSON file
         object.__setattr__(self, name, tuple(getattr(self, name)))
     if not all(isinstance(s, int) and 8 <= s <= 1024 for s in self.sizes):
@@ -249,9 +251,11 @@ class Stopwatch:
     def __init__(self, device: torch.device): self.device, self.seconds = device, 0.0
     def _now(self):
         if self.device.type == "cuda": torch.cuda.synchronize(self.device)
+        if self.device.type == "mps": torch.mps.synchronize()
         return time.perf_counter()
+    def restart(self): self._start = self._now()  # what was done since the last lap does not count
     def lap(self): now = self._now(); self.seconds += now - self._start; self._start = now
-    def __enter__(self): self._start = self._now(); return self
+    def __enter__(self): self.restart(); return self
     def __exit__(self, *_): self.lap()
 
 # %% ../nbs/03_train.ipynb #3901543a
@@ -388,39 +392,59 @@ def size(self: Trainer):
     r = self.recipe
     return r.sizes[self.epoch * len(r.sizes) // r.epochs] if r.sizes else self.train.size
 
+# %% ../nbs/03_train.ipynb #57e9a001
+@patch
+def prepared(self: Trainer,
+    x: torch.Tensor,      # uint8 [n, 3, h, w]
+    y: torch.Tensor,      # int64 [n]
+    index: torch.Tensor,  # int64 [n], places in the training images
+) -> tuple:  # float32 [n, 3, size, size], channels last, and labels
+    "A batch as the network gets it in this epoch."
+    x, y = self.augment(x, y, self.chance, epoch=self.epoch, index=index)
+    return Resize(self.size)(x)[0].contiguous(memory_format=torch.channels_last), y
+
+@patch
+def take_step(self: Trainer,
+    x: torch.Tensor,  # of `prepared`
+    y: torch.Tensor,
+) -> tuple:  # loss and outputs [n, classes], both on the device, before the step
+    "One step of the optimiser."
+    r, lr = self.recipe, lr_at(self.recipe, self.step, len(self.batches))
+    for group in self.optimizer.param_groups: group["lr"] = lr * group.get("share", 1)
+    with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+        out = self.model(x)
+        loss = F.cross_entropy(out, y, label_smoothing=r.label_smoothing)
+    self.optimizer.zero_grad()
+    loss.backward()
+    if r.clip: torch.nn.utils.clip_grad_norm_(self.model.parameters(), r.clip)
+    self.optimizer.step()
+    if self.average: self.average.update_parameters(self.model)
+    self.step += 1
+    return loss.detach(), out.detach()
+
 # %% ../nbs/03_train.ipynb #ab6bf0a2
 @patch
 def one_epoch(self: Trainer,
     bar,  # a tqdm progress bar that counts images
 ) -> dict:  # lr (of the last step), train_loss, train_top1 (on augmented images; against the heavier label if mixed)
     "Train for one epoch."
-    r, part, resize = self.recipe, self.part, Resize(self.size)
+    part = self.part
     accuracy = dict(accuracy=_accuracy(self.history[-1])) if self.history else {}
     self.order = self.batches.gen.get_state()  # from here the epoch's order can be made again
     self.model.train()
     for i, (x, y, index) in enumerate(self.batches):
         if i < part["batches"]: continue  # done before an interruption
-        x, y = self.augment(x, y, self.chance, epoch=self.epoch, index=index)
-        x = resize(x)[0].contiguous(memory_format=torch.channels_last)
-        lr = lr_at(r, self.step, len(self.batches))
-        for group in self.optimizer.param_groups: group["lr"] = lr * group.get("share", 1)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            out = self.model(x)
-            loss = F.cross_entropy(out, y, label_smoothing=r.label_smoothing)
-        self.optimizer.zero_grad()
-        loss.backward()
-        if r.clip: torch.nn.utils.clip_grad_norm_(self.model.parameters(), r.clip)
-        self.optimizer.step()
-        if self.average: self.average.update_parameters(self.model)
-        self.step += 1
-        part["batches"], part["seen"], part["loss"] = i + 1, part["seen"] + len(x), part["loss"] + loss.detach()
+        x, y = self.prepared(x, y, index)
+        loss, out = self.take_step(x, y)
+        part["batches"], part["seen"], part["loss"] = i + 1, part["seen"] + len(x), part["loss"] + loss
         part["hits"] = part["hits"] + (out.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum()
         bar.update(len(x))
         if self.device.type == "cpu": bar.set_postfix(epoch=self.epoch + 1, loss=f"{loss.item():.3f}", **accuracy, refresh=False)
         if self.folder and i + 1 < len(self.batches) and (self.stop or time.monotonic() > self.due):
             self.watch.lap()
             self.keep()
-    return dict(lr=lr_at(r, self.step - 1, len(self.batches)), train_loss=float(part["loss"]) / len(self.batches),
+            self.watch.restart()
+    return dict(lr=lr_at(self.recipe, self.step - 1, len(self.batches)), train_loss=float(part["loss"]) / len(self.batches),
                 train_top1=float(part["hits"]) / part["seen"])
 
 def _accuracy(row):
