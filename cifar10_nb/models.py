@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['imagenet_mean', 'imagenet_std', 'models', 'conv_block', 'SmallCNN', 'flops_per_image', 'Summary', 'summary',
-           'resnet18_cifar', 'ImageNetResNet18', 'imagenet_weights', 'resnet18_imagenet', 'make_model']
+           'resnet18_cifar', 'ImageNetResNet18', 'imagenet_weights', 'resnet18_imagenet', 'whitening_filters',
+           'speed_block', 'SpeedCNN', 'make_model']
 
 # %% ../nbs/01_models.ipynb #b94074e7
 import copy
@@ -173,8 +174,54 @@ def resnet18_imagenet(
     if missing: raise InputError("the ImageNet weights in torch's cache folder are not those of a ResNet-18")
     return model
 
+# %% ../nbs/01_models.ipynb #5beed002
+def whitening_filters(
+    images: torch.Tensor, # float [n, 3, h, w], normalised
+    size: int = 2,        # height and width of a filter
+    eps: float = 5e-4,    # added to each variance, so that directions in which patches hardly vary are not blown up
+) -> torch.Tensor:  # float [2 * 3 * size * size, 3, size, size]
+    "Filters whose responses to patches of `images` are uncorrelated and of variance one, each also with its sign changed."
+    n = images.shape[1] * size * size
+    patches = images.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, n)
+    variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
+    filters = (directions / (variances + eps).sqrt()).T.reshape(n, -1, size, size)
+    return torch.cat([filters, -filters])
+
+# %% ../nbs/01_models.ipynb #5beed006
+def speed_block(
+    n_in: int,  # channels in
+    n_out: int, # channels out, at least n_in
+) -> nn.Sequential:  # [n, n_in, h, w] -> [n, n_out, h//2, w//2]
+    "Two 3x3 convolutions that begin as copies, max-pooling behind the first, each with batch norm without scale and GELU."
+    first, second = (nn.Conv2d(n, n_out, 3, padding=1, bias=False) for n in (n_in, n_out))
+    norms = nn.BatchNorm2d(n_out), nn.BatchNorm2d(n_out)
+    for conv in (first, second): nn.init.dirac_(conv.weight[:conv.in_channels])
+    for norm in norms: norm.weight.requires_grad_(False)
+    return nn.Sequential(first, nn.MaxPool2d(2), norms[0], nn.GELU(), second, norms[1], nn.GELU())
+
+class SpeedCNN(nn.Sequential):
+    "A frozen whitening layer, three blocks of two convolutions, global max-pooling, a linear layer; any input from 9x9 up."
+    def __init__(self,
+        n_classes: int = 10,            # outputs
+        widths: tuple = (64, 256, 256), # channels of the three blocks
+    ):
+        w1, w2, w3 = widths
+        super().__init__(OrderedDict(
+            stem = nn.Conv2d(3, 24, 2), act = nn.GELU(), block1 = speed_block(24, w1), block2 = speed_block(w1, w2),
+            block3 = speed_block(w2, w3), pool = nn.AdaptiveMaxPool2d(1), flat = nn.Flatten(), head = nn.Linear(w3, n_classes, bias=False)))
+        self.stem.weight.requires_grad_(False)
+        nn.init.zeros_(self.stem.bias)
+        with torch.no_grad(): self.head.weight.mul_(1 / 9)  # small outputs at first
+
+    @torch.no_grad()
+    def whiten(self,
+        images: torch.Tensor, # float [n, 3, h, w], normalised, on the network's device
+    ):
+        "Set the first layer's filters by the patches of some training images; done once, before training."
+        self.stem.weight.copy_(whitening_filters(images))
+
 # %% ../nbs/01_models.ipynb #a47a3f06
-models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagenet=resnet18_imagenet)
+models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagenet=resnet18_imagenet, speed_cnn=SpeedCNN)
 
 def make_model(
     name: str,           # a key of `models`

@@ -369,6 +369,7 @@ class Trainer:
             with seeded(for_init): model = make_model(recipe.model, train.n_classes, **kwargs)
             self.model = model.to(self.device, memory_format=torch.channels_last)
             self.model.info = info
+            if hasattr(model, "whiten"): model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
             self.batches = Batches(self.train, recipe.batch_size, drop_last=len(train) > recipe.batch_size, seed=for_order)
             self.chance = torch.Generator().manual_seed(for_chance)  # on the CPU: the same dice on every device
             self.augment = recipe.augmentation(info, for_chance)
