@@ -20,6 +20,8 @@ for path in sorted((root / "nbs").rglob("*.ipynb")):
     outputs = [o for c in nb["cells"] for o in c.get("outputs", [])]
     if any(o["output_type"] == "error" for o in outputs): problems.append(f"{name}: a stored output is an error")
     if any("widget" in kind for o in outputs for kind in o.get("data", {})): problems.append(f"{name}: a stored widget")
+    shown = [o["data"] for o in outputs if "<Figure size" in "".join(o.get("data", {}).get("text/plain", []))]
+    if not all({"image/png", "image/jpeg"} & data.keys() for data in shown): problems.append(f"{name}: a figure without its picture")
     if path.stat().st_size > 400_000: problems.append(f"{name}: {path.stat().st_size // 1000} kB, over 400")
     if not outputs: problems.append(f"{name}: no stored output: run it with .ci/execute.py")
 

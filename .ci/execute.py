@@ -4,6 +4,7 @@
 
 Progress bars are left out of the stored outputs: in a file they are noise, and as widgets they need a running kernel.
 """
+import os
 import sys
 from pathlib import Path
 
@@ -27,5 +28,6 @@ def execute(path):
     nbformat.write(nb, path)
 
 
+os.environ.pop("MPLBACKEND", None)  # a set backend would keep pictures out of the outputs
 for name in sys.argv[1:]:
     execute(Path(name))

@@ -124,8 +124,8 @@ def pipeline(
 
 # %% ../nbs/06_bench.ipynb #be4c001c
 def overhead(
-    recipe,               # of `recipes`, or another
-    images: ImageSet,     # at least `steps` batches
+    recipe,               # a Recipe
+    images: ImageSet,     # at least as many as all batches of a round hold
     device: torch.device,
     steps: int = 3,       # batches a round
     rounds: int = 5,
@@ -190,7 +190,7 @@ def scaling(
     return dict(what="scaling", machine=machine(device), rows=rows)
 
 def scaling_table(
-    found: dict,  # of `scaling`
+    found: dict,  # what scaling gave
 ) -> str:  # Markdown
     "The rows of `scaling` for people."
     head = ["| axis | value | GFLOP an image | seconds | images/s | MB kept |", "|---|---:|---:|---:|---:|---:|"]

@@ -410,7 +410,7 @@ def cifar10_compare(
 def ablation(
     results: list,       # of dicts as in run.json, told apart by the name of their recipe
     base: str = "base",  # the arm to compare with
-) -> list:  # of dicts: name, scores (of all runs), difference (an `Interval`, or None without common seeds)
+) -> list:  # of dicts: name, scores (of all runs), difference (an Interval, or None without common seeds)
     "Each arm's test accuracies and its paired difference to the base over the seeds that both have: greatest loss first."
     arms = {}
     for r in results: arms.setdefault(r["recipe"]["name"], {})[r["seed"]] = r["test"]["top1"]
