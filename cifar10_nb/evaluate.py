@@ -117,10 +117,9 @@ def plot_per_class(
     for bar, v in zip(bars, scores.per_class.values()):
         ax.annotate("none" if v != v else f"{v:.1%}", (bar.get_x() + bar.get_width() / 2, 0.05), ha="center", fontsize=8,
                     bbox=dict(boxstyle="round", fc="white", ec="none", alpha=0.8))
-    ax.axhline(scores.top1, color=_valid_colour, ls="--", label=f"all: {scores.top1:.2%}")
-    ax.set(title=f"Accuracy by class on {scores.n:,} images ({scores.source})", ylabel="accuracy", ylim=(0, 1.05))
+    ax.axhline(scores.top1, color=_valid_colour, ls="--")
+    ax.set(title=f"Accuracy by class on {scores.n:,} images ({scores.source}); dashed: all, {scores.top1:.2%}", ylabel="accuracy", ylim=(0, 1.05))
     ax.tick_params(axis="x", rotation=25)
-    ax.legend(loc="lower right")
     plt.close(fig)
     return fig
 
