@@ -108,6 +108,7 @@ def pipeline(
 ) -> dict:  # for the chains "stage 4" and "crop and flip": images/s of each round by way, ratios to PIL; "ratio" is stage 4's
     "Images a second that one core augments: torchvision on PIL images and on tensors, and this package."
     from torchvision.transforms.functional import to_pil_image
+    keep_memory()  # as training does
     x, gen, threads = images.x[:batch], torch.Generator().manual_seed(0), torch.get_num_threads()
     pictures, found = [to_pil_image(image) for image in x], {}
     torch.set_num_threads(1)
