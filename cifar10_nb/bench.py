@@ -9,7 +9,7 @@ __all__ = ['in_turns', 'ratio', 'machine', 'ceiling', 'chains', 'pipeline', 'ove
 # %% ../nbs/06_bench.ipynb #be4c0003
 import json as jsonlib
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from statistics import median
 
 import torch
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from .augment import Compose, Cutout, HorizontalFlip, Normalize, RandAugment, RandomCrop
 from .data import ImageSet, InputError, cifar10_mean, cifar10_std, open_data
-from .models import SmallCNN, flops_per_image, make_model, models
+from .models import SmallCNN, flops_per_image
 from .train import Trainer, command, device_name, get_recipe, has_bf16, keep_memory, pick_device, recipes
 
 # %% ../nbs/06_bench.ipynb #be4c0007
