@@ -8,7 +8,6 @@ __all__ = ['in_turns', 'ratio', 'machine', 'ceiling', 'chains', 'pipeline', 'ove
 
 # %% ../nbs/06_bench.ipynb #be4c0003
 import json as jsonlib
-import time
 from dataclasses import replace
 from statistics import median
 
@@ -18,25 +17,22 @@ import torch.nn.functional as F
 from .augment import Compose, Cutout, HorizontalFlip, Normalize, RandAugment, RandomCrop
 from .data import ImageSet, InputError, cifar10_mean, cifar10_std, open_data
 from .models import SmallCNN, flops_per_image
-from .train import Trainer, command, device_name, get_recipe, has_bf16, keep_memory, pick_device, recipes
+from .train import Stopwatch, Trainer, command, device_name, get_recipe, has_bf16, keep_memory, pick_device, recipes
 
 # %% ../nbs/06_bench.ipynb #be4c0007
 def in_turns(
     works: dict,                     # name -> a function without arguments
     rounds: int = 5,                 # how often each one is timed
-    device: torch.device = None,     # a GPU to wait for before the clock is read
+    device: torch.device = None,     # to wait for before the clock is read, if it is a GPU
 ) -> dict:  # name -> seconds of each round
     "Time some functions in turns, after one call of each that does not count."
-    def now():
-        if device is not None and device.type == "cuda": torch.cuda.synchronize(device)
-        return time.perf_counter()
     taken = {name: [] for name in works}
     for work in works.values(): work()
     for _ in range(rounds):
         for name, work in works.items():
-            start = now()
-            work()
-            taken[name].append(now() - start)
+            watch = Stopwatch(device or torch.device("cpu"))
+            with watch: work()
+            taken[name].append(watch.seconds)
     return taken
 
 def ratio(

@@ -143,7 +143,7 @@ def test_slow_is_left_for_a_faster(server, tmp_path):
     limits = QUICK | dict(slow=1_000_000)
     start = time.monotonic()
     assert D.download([server.url('slower'), server.url('ok')], tmp_path/'f', MD5, **limits).read_bytes() == BODY
-    assert time.monotonic() - start < 3.5 and server.asked[1][1] is not None  # it went on where the slow one was
+    assert time.monotonic() - start < 2 and server.asked[1][1] is not None  # it went on where the slow one was
 
 
 def test_all_slow_goes_back_to_the_fastest(server, tmp_path):
@@ -156,7 +156,7 @@ def test_stall_and_mute(server, tmp_path):
     urls = [server.url('mute'), server.url('stalls'), server.url('ok')]
     start = time.monotonic()
     assert D.download(urls, tmp_path/'f', MD5, **QUICK).read_bytes() == BODY
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 4
 
 
 def test_two_at_once_cannot_spoil_the_file(server, tmp_path):
