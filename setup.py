@@ -6,6 +6,8 @@ from setuptools import setup, find_packages
 config = ConfigParser()
 config.read("settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
+extras = {k: cfg[f"{k}_requirements"].split() for k in ("dev", "export", "site")}
+extras["dev"] += extras["export"]  # the tests export too
 
 setup(
     name=cfg["lib_name"],
@@ -22,7 +24,7 @@ setup(
     include_package_data=True,
     python_requires=">=" + cfg["min_python"],
     install_requires=cfg["requirements"].split(),
-    extras_require={k: cfg[f"{k}_requirements"].split() for k in ("dev", "site")},
+    extras_require=extras,
     entry_points={
         "console_scripts": cfg["console_scripts"].split(),
         "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"],

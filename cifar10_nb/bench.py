@@ -4,20 +4,23 @@
 
 # %% auto #0
 __all__ = ['in_turns', 'ratio', 'machine', 'ceiling', 'chains', 'pipeline', 'overhead', 'kept_bytes', 'scaling', 'scaling_table',
-           'cifar10_bench']
+           'file_bench', 'cifar10_bench']
 
 # %% ../nbs/06_bench.ipynb #be4c0003
 import json as jsonlib
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 
 from .augment import Compose, Cutout, HorizontalFlip, Normalize, RandAugment, RandomCrop
-from .data import ImageSet, InputError, cifar10_mean, cifar10_std, open_data
+from .data import ImageSet, InputError, cifar10_mean, cifar10_std, open_data, write_atomic
 from .models import SmallCNN, flops_per_image
-from .train import Stopwatch, Trainer, command, device_name, get_recipe, has_bf16, keep_memory, pick_device, recipes
+from .results import device_slug
+from cifar10_nb.train import (Stopwatch, Trainer, command, device_info, empty_part, get_recipe, has_bf16, keep_memory, pick_device,
+    recipes)
 
 # %% ../nbs/06_bench.ipynb #be4c0007
 def in_turns(
@@ -48,8 +51,7 @@ def machine(
     device: torch.device,
 ) -> dict:  # type, name, threads, precision, torch
     "What a benchmark ran on; the precision is the one that recipes with bf16 get there."
-    return dict(type=device.type, name=device_name(device), threads=torch.get_num_threads(),
-                precision="bf16" if has_bf16(device) else "fp32", torch=torch.__version__)
+    return dict(device_info(device, has_bf16(device)), torch=torch.__version__)
 
 # %% ../nbs/06_bench.ipynb #be4c000e
 def ceiling(
@@ -136,7 +138,7 @@ def overhead(
     x, y = trainer.prepared(x, y, index)
     def training():
         with tqdm(disable=True) as bar: trainer.one_epoch(bar)
-        trainer.part = dict(batches=0, seen=0, loss=0.0, hits=0)
+        trainer.part = empty_part()
     def one_batch():
         trainer.model.train()
         for _ in range(steps): trainer.take_step(x, y)
@@ -211,6 +213,15 @@ def _said(found):
                       f"{c['share']['median']:.1%}") for name, c in found["recipes"].items()])
     return scaling_table(found)
 
+def file_bench(
+    found: dict,  # what a benchmark gave
+    folder,       # made if it is not there
+) -> Path:  # of the file: WHAT_DEVICE.json, written over if it is there
+    "Keep the result of a benchmark."
+    path = Path(folder) / f"{found['what']}_{device_slug(found['machine'])}.json"
+    write_atomic(path, (jsonlib.dumps(found, indent=1) + "\n").encode())
+    return path
+
 @command
 def cifar10_bench(
     what: str,              # ceiling, pipeline, overhead or scaling
@@ -218,6 +229,7 @@ def cifar10_bench(
     device: str = "auto",   # auto, cpu, cuda, mps, ...; the pipeline is always measured on one CPU core
     rounds: int = 5,        # how often each candidate is timed
     json: bool = False,     # print one JSON object instead of a table
+    out: str = "",          # folder to file the JSON in, such as results/bench; not filed if not given
 ):
     "What this machine can do, and what becomes of it: speeds measured in turns, for a machine that does nothing else."
     if what not in ("ceiling", "pipeline", "overhead", "scaling"):
@@ -232,4 +244,5 @@ def cifar10_bench(
         images, names = open_data("drawn")[0], [recipe] if recipe else list(recipes)
         found = dict(what="overhead", machine=machine(place),
                      recipes={name: overhead(recipes[name], images, place, rounds=rounds) for name in names})
+    if out: file_bench(found, out)
     print(jsonlib.dumps(found) if json else _said(found))

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded', 'pick_device', 'has_bf16', 'keep_memory',
            'lr_at', 'make_optimizer', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits',
-           'score', 'BestEpoch', 'model_info', 'Trainer', 'moving_average', 'commit', 'device_name', 'Run', 'fit',
-           'weights_bytes', 'pack', 'unpack', 'checkpoints', 'newest_checkpoint', 'Interrupted', 'parser_of', 'command',
-           'Taken', 'folder_state', 'new_folders', 'free_folders', 'locked', 'mean_std', 'run_of', 'train_once',
-           'run_table', 'cifar10_train']
+           'score', 'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'check_mode', 'device_info',
+           'commit', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack', 'checkpoints', 'newest_checkpoint',
+           'Interrupted', 'parser_of', 'command', 'Taken', 'folder_state', 'new_folders', 'free_folders', 'locked',
+           'mean_std', 'run_of', 'train_once', 'run_table', 'cifar10_train']
 
 # %% ../nbs/03_train.ipynb #c9411f4d
 import contextlib
@@ -34,6 +34,7 @@ import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from fastcore.docments import docments
+from torch.utils.flop_counter import FlopCounterMode
 
 from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, RandAugment, RandomCrop, Resize
 from .data import Batches, ImageSet, InputError, open_data, write_atomic
@@ -70,6 +71,7 @@ class Recipe:
     precision: str = "bf16"         # "bf16": autocast where the hardware has it; "fp32"
     clip: float = 0.0               # largest norm of the gradient; 0: no clipping
     ema: float = 0.0                # decay per step of a moving average of the weights; 0: none
+    tta: str = "flip"               # test-time augmentation of the second test score: "flip" (2 views) or "full" (6)
     valid: float = 0.1              # share of the training images held out for selection and curves
     patience: int = 0               # epochs without a better validation accuracy before stopping; 0: never stop
 
@@ -77,7 +79,8 @@ class Recipe:
 
 # %% ../nbs/03_train.ipynb #dba1a6a8
 _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam", "muon"), schedule=("cosine", "linear", "constant"),
-    crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), model=tuple(models))
+    crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"),
+    model=tuple(models))
 _ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), weight_decay=(0, 100),
     warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
     clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), patience=(0, 10_000))
@@ -234,6 +237,14 @@ class Muon(torch.optim.Optimizer):
                 p.mul_(len(p) ** 0.5 / p.norm())
                 p.sub_(orthogonalize(update).view_as(p), alpha=group["lr"])
 
+# %% ../nbs/03_train.ipynb #cf42c487
+@patch(as_prop=True)
+def flops(self: Muon) -> int:
+    "Floating-point operations in the matrix products of one step, counted by `torch.utils.flop_counter`."
+    with FlopCounterMode(display=False) as counter:
+        for p in (p for group in self.param_groups for p in group["params"]): orthogonalize(torch.empty(p.shape, device="meta").flatten(1))
+    return counter.get_total_flops()
+
 # %% ../nbs/03_train.ipynb #53ff7de9
 class Together:
     "Several optimisers that step as one."
@@ -344,6 +355,10 @@ def augmentation(self: Recipe,
     return Compose(steps)
 
 # %% ../nbs/03_train.ipynb #40dbe609
+def empty_part() -> dict:
+    "The books of an epoch that has just begun: batches and images seen, sum of the losses, right answers."
+    return dict(batches=0, seen=0, loss=0.0, hits=0)
+
 class Trainer:
     "All that changes while a run goes on."
     def __init__(self,
@@ -352,13 +367,15 @@ class Trainer:
         valid: ImageSet = None,   # held-out images, never augmented
         seed: int = 0,            # decides initialisation, order and augmentation
         device: str = "auto",     # see pick_device
+        compiled: str = "",       # a mode of torch.compile, such as "max-autotune"; "": not compiled
     ):
+        check_mode(compiled)
         if recipe.patience and not valid: raise InputError("early stopping needs held-out images: pass valid")
         self.recipe, self.seed, self.device = recipe, seed, pick_device(device)
         self.watch, self.history, self.epoch, self.step = Stopwatch(self.device), [], 0, 0
         self.seen, self.flops = 0, 0  # images trained on in whole epochs, and what that cost
-        self.part = dict(batches=0, seen=0, loss=0.0, hits=0)  # of the epoch that is under way
-        self.folder, self.data, self.stop, self.commit = None, "", False, commit()
+        self.part = empty_part()
+        self.folder, self.data, self.stop, self.commit, self.compiled = None, "", False, commit(), compiled
         if self.device.type == "cpu": keep_memory()
         for_init, for_order, for_chance = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
@@ -376,6 +393,8 @@ class Trainer:
             self.optimizer = make_optimizer(self.model, recipe)
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
+        self.network = torch.compile(self.model, mode=compiled) if compiled else self.model  # the same weights
+        if compiled: self.warm_up()
 
 # %% ../nbs/03_train.ipynb #bb6b56d7
 def moving_average(
@@ -413,7 +432,7 @@ def take_step(self: Trainer,
     r, lr = self.recipe, lr_at(self.recipe, self.step, len(self.batches))
     for group in self.optimizer.param_groups: group["lr"] = lr * group.get("share", 1)
     with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-        out = self.model(x)
+        out = self.network(x)
         loss = F.cross_entropy(out, y, label_smoothing=r.label_smoothing)
     self.optimizer.zero_grad()
     loss.backward()
@@ -422,6 +441,27 @@ def take_step(self: Trainer,
     if self.average: self.average.update_parameters(self.model)
     self.step += 1
     return loss.detach(), out.detach()
+
+# %% ../nbs/03_train.ipynb #5111e627
+_modes = "default", "reduce-overhead", "max-autotune"
+
+def check_mode(
+    mode: str, # of torch.compile, or "": do not compile
+):
+    "Raise `InputError` for a mode that there is not."
+    if mode and mode not in _modes: raise InputError(f"no mode of torch.compile is called {mode!r}: choose one of {', '.join(_modes)}")
+
+@patch
+def warm_up(self: Trainer):
+    "Compile the network for all image sizes of the recipe."
+    kept = {k: v.clone() for k, v in self.model.state_dict().items()}
+    y = torch.zeros(min(self.recipe.batch_size, len(self.train)), dtype=torch.int64, device=self.device)
+    for size in dict.fromkeys(self.recipe.sizes or [self.train.size]):
+        x = torch.zeros(len(y), 3, size, size, device=self.device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16): loss = F.cross_entropy(self.network(x), y)
+        loss.backward()
+    self.optimizer.zero_grad()
+    self.model.load_state_dict(kept)
 
 # %% ../nbs/03_train.ipynb #ab6bf0a2
 @patch
@@ -473,6 +513,11 @@ def fit(self: Trainer):  # gives a `Run`
 
 # %% ../nbs/03_train.ipynb #72f6ac33
 @patch(as_prop=True)
+def optimizers(self: Trainer):
+    "The optimisers, also if they are `Together`."
+    return getattr(self.optimizer, "optimizers", [self.optimizer])
+
+@patch(as_prop=True)
 def chosen(self: Trainer):
     "The network whose weights count: the moving average if there is one."
     return self.average.module if self.average else self.model
@@ -488,12 +533,13 @@ def end_epoch(self: Trainer, row):
     self.check_loss()
     self.seen += self.part["seen"]
     self.flops += flops_per_image(self.model, self.size, training=True) * self.part["seen"]
+    self.flops += sum(getattr(o, "flops", 0) for o in self.optimizers) * self.part["batches"]
     if self.valid:
         self.chosen.info = self.model.info
         result = score(predict_logits(self.chosen, self.valid), self.valid.y)
         row |= dict(valid_loss=result["loss"], valid_top1=result["top1"])
     self.history.append(dict(epoch=self.epoch + 1, **row, seconds=self.watch.seconds))
-    self.epoch, self.part = self.epoch + 1, dict(batches=0, seen=0, loss=0.0, hits=0)
+    self.epoch, self.part = self.epoch + 1, empty_part()
     self.order = self.batches.gen.get_state()
     if self.recipe.patience: self.best.update(self.epoch, row["valid_top1"], self.chosen)
 
@@ -507,6 +553,13 @@ def check_loss(self: Trainer):
                      f"{lr_at(self.recipe, self.step - 1, len(self.batches)):.3g}: use a smaller --lr{kept}")
 
 # %% ../nbs/03_train.ipynb #47c496c7
+def device_info(
+    device: torch.device,
+    bf16: bool,  # is bfloat16 computed in?
+) -> dict:  # type, name, threads, precision
+    "What a run or a benchmark ran on."
+    return dict(type=device.type, name=device_name(device), threads=torch.get_num_threads(), precision="bf16" if bf16 else "fp32")
+
 def commit() -> str:  # a git hash, "+changes" behind it if the package differs from it; "" if this is no checkout
     "The commit of this package, if it runs from a git checkout of its own."
     here = Path(__file__).parent if "__file__" in globals() else Path("../cifar10_nb").resolve()
@@ -540,7 +593,7 @@ class Run:
     best_epoch: int   # whose weights these are
     seconds: float    # initialisation from data, augmentation and training; no evaluation, no loading from disk
     images_per_s: float
-    pflop: float      # 1e15 floating-point operations of the network's forward and backward passes
+    pflop: float      # 1e15 floating-point operations: the network's forward and backward passes and Muon's matrix products
     device: dict      # type, name, threads, precision
     versions: dict
     commit: str
@@ -558,8 +611,7 @@ def finished(self: Trainer,
     return Run(model.eval(), self.recipe, self.seed, self.train.source, len(self.train), len(self.valid or ()), self.history,
         epochs=self.epoch, best_epoch=self.best.epoch if self.recipe.patience else self.epoch,
         seconds=self.watch.seconds, images_per_s=self.seen / self.watch.seconds, pflop=self.flops / 1e15,
-        device=dict(type=self.device.type, name=device_name(self.device), threads=torch.get_num_threads(),
-                    precision="bf16" if self.bf16 else "fp32"),
+        device=device_info(self.device, self.bf16) | (dict(compiled=self.compiled) if self.compiled else {}),
         versions=dict(cifar10_nb=__version__, torch=torch.__version__, torchvision=torchvision.__version__,
                       python=platform.python_version()), commit=self.commit)
 
@@ -653,11 +705,6 @@ def newest_checkpoint(
 # %% ../nbs/03_train.ipynb #eb435438
 class Interrupted(KeyboardInterrupt):
     "Ctrl-C during a run, after its checkpoint was written."
-
-@patch(as_prop=True)
-def optimizers(self: Trainer):
-    "The optimisers, also if they are `Together`."
-    return getattr(self.optimizer, "optimizers", [self.optimizer])
 
 @patch
 def state(self: Trainer) -> dict:
@@ -804,6 +851,7 @@ def free_folders(
         try: return new_folders(path.with_name(path.name + (f"-{n}" if n > 1 else "")), seeds, recipe)
         except Taken: n += 1
 
+# %% ../nbs/03_train.ipynb #2d7561b6
 @contextlib.contextmanager
 def locked(
     folder,  # made if it is not there
@@ -824,6 +872,7 @@ def _lock_now(handle, folder):
         raise InputError(f"another process is training in {folder}: wait for it, or choose another --out") from None
     except OSError: pass  # a file system without locks
 
+# %% ../nbs/03_train.ipynb #64ae6b89
 def mean_std(
     values: list,  # of numbers
 ) -> tuple:  # mean and sample standard deviation (None for one value)
@@ -845,18 +894,19 @@ def train_once(
     test: ImageSet,
     seed: int,
     device: str,
-    folder,          # of the run: checkpoints, then its results
-    data: str = "",  # how to open the images again, as for open_data
+    folder,              # of the run: checkpoints, then its results
+    data: str = "",      # how to open the images again, as for open_data
+    compiled: str = "",  # a mode of torch.compile
 ) -> Run:
     "Hold out the recipe's validation images, train or go on training, score the test images once, save."
     n_valid = round(recipe.valid * len(train))
     train, valid = train.split(n_valid, seed=0) if n_valid else (train, None)
-    trainer = Trainer(recipe, train, valid, seed, device)
+    trainer = Trainer(recipe, train, valid, seed, device, compiled)
     with locked(folder):
         if folder_state(folder, recipe, seed) == "done": return run_of(folder)
         run = trainer.keep_in(folder, data).fit()
         run.test = score(predict_logits(run.model, test), test.y)
-        run.test_tta = dict(tta="flip", **score(predict_logits(run.model, test, "flip"), test.y))
+        run.test_tta = dict(tta=recipe.tta, **score(predict_logits(run.model, test, recipe.tta), test.y))
         run.save(folder)
         for path in checkpoints(folder): path.unlink()
         return run
@@ -874,9 +924,9 @@ def run_table(
     spread = f" ± {std:.2%} over {len(runs)} seeds" if std is not None else ""
     lines = [("recipe", f"{run.recipe.name}, {run.epochs} epochs, {run.n_train:,} images to train on, {run.n_valid:,} held out"),
              ("data", source),
-             ("test accuracy", f"{mean:.2%}{spread} (with its mirror image too: {tta:.2%})"),
+             ("test accuracy", f"{mean:.2%}{spread} ({'with its mirror image too' if run.recipe.tta == 'flip' else 'with 6 views'}: {tta:.2%})"),
              ("top-5, loss", f"{top5:.2%}, {loss:.4f}"),
-             ("training", f"{run.seconds:.0f} s, {run.images_per_s:,.0f} images/s, {run.pflop:.4f} PFLOP"),
+             ("training", f"{run.seconds:.0f} s, {run.images_per_s:,.0f} images/s, {run.pflop:.4f} PFLOP, {1e6 * run.pflop / run.seconds:,.0f} GFLOP/s"),
              ("on", f"{run.device['name']}, {run.device['precision']}"),
              ("saved in", ", ".join(map(str, folders)))]
     weights = folders[0] / "model.safetensors"
@@ -896,6 +946,7 @@ def cifar10_train(
     device: str = "auto",     # auto, cpu, cuda, mps, ...
     out: str = "",            # folder of the run, with several seeds of all of them; runs/NAME if not given
     resume: str = "",         # folder of an interrupted run to go on with: its own recipe, data and seed are used
+    compile: str = "",        # mode of torch.compile: default, reduce-overhead or max-autotune; not compiled if not given
     json: bool = False,       # print one JSON object instead of a table
 ):
     "Train a classifier and test it: by default SmallCNN on CIFAR-10, or on drawn images where there is no network."
@@ -903,6 +954,7 @@ def cifar10_train(
     else: chosen = get_recipe(recipe, epochs=epochs, batch_size=batch_size, lr=lr)
     if not 1 <= seeds <= 1000: raise InputError(f"--seeds is {seeds}: it must lie between 1 and 1000")
     if not 0 <= seed < 2**60: raise InputError(f"--seed is {seed}: it must lie between 0 and 2**60")
+    check_mode(compile)
     pick_device(device)
     all_seeds = list(range(seed, seed + seeds))
     folders = out and new_folders(out, all_seeds, chosen)  # before any work
@@ -910,7 +962,7 @@ def cifar10_train(
     source = re.sub(r"[^\w-]+", "-", train.source.removeprefix("folder:").removesuffix(" (folder)"))
     folders = folders or free_folders(f"runs/{chosen.name}-{source}-seed{seed}", all_seeds, chosen)
     again = str(Path(data).resolve()) if Path(data).is_dir() else train.source if train.source in ("cifar10", "drawn") else data
-    runs = [train_once(chosen, train, test, s, device, f, again) for s, f in zip(all_seeds, folders)]
+    runs = [train_once(chosen, train, test, s, device, f, again, compile) for s, f in zip(all_seeds, folders)]
     if json: print(jsonlib.dumps(_as_json(runs, folders)))
     else: print(run_table(runs, folders))
 
