@@ -34,6 +34,7 @@ class Deployed(nn.Module):
         for name, layer in self.net.named_children():
             if isinstance(layer, nn.AdaptiveMaxPool2d): setattr(self.net, name, GlobalMax())
         for name in ("mean", "std"): self.register_buffer(name, torch.tensor(model.info[name]).view(1, -1, 1, 1))
+        self.eval()
 
     def forward(self, images):
         return self.net((images.float() / 255 - self.mean) / self.std).softmax(1)

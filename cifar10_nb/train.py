@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded', 'pick_device', 'has_bf16', 'keep_memory',
-           'lr_at', 'make_optimizer', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits',
-           'score', 'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'check_mode', 'device_info',
-           'commit', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack', 'checkpoints', 'newest_checkpoint',
-           'Interrupted', 'parser_of', 'command', 'Taken', 'folder_state', 'new_folders', 'free_folders', 'locked',
-           'mean_std', 'run_of', 'train_once', 'run_table', 'cifar10_train']
+           'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first', 'lr_at', 'make_optimizer',
+           'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits', 'score', 'BestEpoch',
+           'model_info', 'empty_part', 'Trainer', 'moving_average', 'check_mode', 'device_info', 'commit',
+           'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack', 'checkpoints', 'newest_checkpoint',
+           'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken', 'folder_state', 'new_folders', 'free_folders',
+           'locked', 'mean_std', 'run_of', 'train_once', 'train_apart', 'run_table', 'cifar10_train']
 
 # %% ../nbs/03_train.ipynb #c9411f4d
 import contextlib
@@ -31,6 +32,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from fastcore.basics import patch
 from fastcore.docments import docments
@@ -170,6 +172,45 @@ def keep_memory() -> bool:  # did the C library take the settings?
     except (OSError, AttributeError): return False
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # names of malloc.h
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
+
+# %% ../nbs/03_train.ipynb #fe189cba
+def ranks() -> tuple:  # this process's number, and how many there are
+    "Which of the processes that share a run is this one? (0, 1) if it is alone."
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+def join_ranks(
+    device: str,  # see pick_device
+) -> str:  # the device of this process
+    "Meet the other processes if torchrun has started several: gloo connects CPUs, nccl GPUs."
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1: return device
+    place = pick_device(device)
+    if place.type == "cuda":
+        place = pick_device(f"cuda:{os.environ['LOCAL_RANK']}")
+        torch.cuda.set_device(place)
+    if not dist.is_initialized(): dist.init_process_group("cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo")
+    return str(place)
+
+def leave_ranks() -> int:  # the rank that this process was
+    "Part from the other processes."
+    rank, world = ranks()
+    if world > 1: dist.destroy_process_group()
+    return rank
+
+def from_first(value):
+    "The value that rank 0 has."
+    box = [value]
+    if ranks()[1] > 1: dist.broadcast_object_list(box)
+    return box[0]
+
+def after_first(
+    work,  # a function without arguments
+):  # what it gives
+    "Let rank 0 do some work, and then the others."
+    rank, world = ranks()
+    if world > 1 and rank > 0: dist.barrier()
+    done = work()
+    if world > 1 and rank == 0: dist.barrier()
+    return done
 
 # %% ../nbs/03_train.ipynb #ac302add
 def lr_at(
@@ -374,7 +415,9 @@ class Trainer:
         self.recipe, self.seed, self.device = recipe, seed, pick_device(device)
         self.watch, self.history, self.epoch, self.step = Stopwatch(self.device), [], 0, 0
         self.seen, self.flops = 0, 0  # images trained on in whole epochs, and what that cost
-        self.part = empty_part()
+        self.part, (self.rank, self.world) = empty_part(), ranks()
+        if (n := min(recipe.batch_size, len(train))) % self.world:
+            raise InputError(f"{self.world} processes cannot share batches of {n} images: choose a --batch-size that {self.world} divides")
         self.folder, self.data, self.stop, self.commit, self.compiled = None, "", False, commit(), compiled
         if self.device.type == "cpu": keep_memory()
         for_init, for_order, for_chance = seeds_of(seed)
@@ -395,6 +438,7 @@ class Trainer:
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
         self.network = torch.compile(self.model, mode=compiled) if compiled else self.model  # the same weights
         if compiled: self.warm_up()
+        if self.world > 1: self.network = torch.nn.parallel.DistributedDataParallel(self.network)
 
 # %% ../nbs/03_train.ipynb #bb6b56d7
 def moving_average(
@@ -463,6 +507,28 @@ def warm_up(self: Trainer):
     self.optimizer.zero_grad()
     self.model.load_state_dict(kept)
 
+# %% ../nbs/03_train.ipynb #09554fc5
+@patch
+def own_share(self: Trainer,
+    *tensors,  # of the length of the batch
+) -> list:
+    "This process's share of a batch."
+    n = len(tensors[0]) // self.world
+    return [t[self.rank * n:(self.rank + 1) * n] for t in tensors]
+
+@patch
+def agreed(self: Trainer,
+    loss: torch.Tensor,  # mean over this process's share
+    hits: torch.Tensor,  # right answers in it
+) -> tuple:  # mean loss and hits of the whole batch
+    "Add up over all processes."
+    if self.world == 1: return loss, hits
+    stop, found = torch.tensor(int(self.stop)), torch.stack([loss / self.world, hits.to(loss.dtype)])
+    dist.all_reduce(stop, dist.ReduceOp.MAX)
+    dist.all_reduce(found)
+    self.stop = bool(stop)
+    return found[0], found[1]
+
 # %% ../nbs/03_train.ipynb #ab6bf0a2
 @patch
 def one_epoch(self: Trainer,
@@ -475,11 +541,11 @@ def one_epoch(self: Trainer,
     self.model.train()
     for i, (x, y, index) in enumerate(self.batches):
         if i < part["batches"]: continue  # done before an interruption
-        x, y = self.prepared(x, y, index)
+        x, y = self.own_share(*self.prepared(x, y, index))
         loss, out = self.take_step(x, y)
-        part["batches"], part["seen"], part["loss"] = i + 1, part["seen"] + len(x), part["loss"] + loss
-        part["hits"] = part["hits"] + (out.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum()
-        bar.update(len(x))
+        loss, hits = self.agreed(loss, (out.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum())
+        part["batches"], part["seen"], part["loss"], part["hits"] = i + 1, part["seen"] + len(index), part["loss"] + loss, part["hits"] + hits
+        bar.update(len(index))
         if self.device.type == "cpu": bar.set_postfix(epoch=self.epoch + 1, loss=f"{loss.item():.3f}", **accuracy, refresh=False)
         if self.folder and i + 1 < len(self.batches) and (self.stop or time.monotonic() > self.due):
             self.watch.lap()
@@ -501,7 +567,7 @@ def fit(self: Trainer):  # gives a `Run`
     in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules  # a log needs no ten lines a second
     careful = self.finishing_steps() if self.folder else contextlib.nullcontext()
     with careful, tqdm(total=r.epochs * n, initial=self.seen + self.part["seen"], unit=" images", unit_scale=True,
-                       desc=r.name, mininterval=10 if in_log else 0.2) as bar:
+                       desc=r.name, mininterval=10 if in_log else 0.2, disable=self.rank > 0) as bar:
         while self.epoch < r.epochs and not self.stopped_early():
             with self.watch: row = self.one_epoch(bar)
             self.end_epoch(row)
@@ -536,7 +602,7 @@ def end_epoch(self: Trainer, row):
     self.flops += sum(getattr(o, "flops", 0) for o in self.optimizers) * self.part["batches"]
     if self.valid:
         self.chosen.info = self.model.info
-        result = score(predict_logits(self.chosen, self.valid), self.valid.y)
+        result = from_first(score(predict_logits(self.chosen, self.valid), self.valid.y) if self.rank == 0 else None)
         row |= dict(valid_loss=result["loss"], valid_top1=result["top1"])
     self.history.append(dict(epoch=self.epoch + 1, **row, seconds=self.watch.seconds))
     self.epoch, self.part = self.epoch + 1, empty_part()
@@ -706,6 +772,17 @@ def newest_checkpoint(
 class Interrupted(KeyboardInterrupt):
     "Ctrl-C during a run, after its checkpoint was written."
 
+def read_kept(
+    path,  # of a checkpoint or a run.json
+) -> dict:  # with a Recipe under "recipe"
+    "What is known of a run; raises `InputError` for a file that is damaged, or from another program or version."
+    from safetensors import SafetensorError
+    try:
+        kept = jsonlib.loads(Path(path).read_text(encoding="utf-8")) if Path(path).suffix == ".json" else unpack(path)
+        return dict(kept, recipe=Recipe(**kept["recipe"]), seed=kept["seed"])
+    except (KeyError, TypeError, ValueError, SafetensorError) as e:
+        raise InputError(f"{path} was not written by this version of the package: remove it, or choose another folder") from e
+
 @patch
 def state(self: Trainer) -> dict:
     "All that changes while the run goes on."
@@ -740,8 +817,8 @@ def keep_in(self: Trainer,
     self.due = time.monotonic() + self.every
     self.images = hashlib.sha256(self.train.x.cpu().numpy()).hexdigest()
     if path := newest_checkpoint(folder):
-        state = unpack(path)
-        if (Recipe(**state["recipe"]), state["seed"], state["images"]) != (self.recipe, self.seed, self.images):
+        state = read_kept(path)
+        if (state["recipe"], state["seed"], state["images"]) != (self.recipe, self.seed, self.images):
             raise InputError(f"{folder} holds an unfinished run of another recipe, seed or images: choose another folder")
         self.restore(state)
     return self
@@ -750,10 +827,13 @@ def keep_in(self: Trainer,
 def keep(self: Trainer):
     "Write a checkpoint, keep the one before it, remove older ones; raises `Interrupted` after Ctrl-C."
     if self.part["batches"]: self.check_loss()
-    data = pack(dict(recipe=asdict(self.recipe), seed=self.seed, data=self.data, images=self.images, **self.state()))
-    name = f"checkpoint-{self.step:08}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
-    write_atomic(self.folder / name, data)
-    for old in checkpoints(self.folder)[:-2]: old.unlink()
+    if self.rank == 0:
+        data = pack(dict(recipe=asdict(self.recipe), seed=self.seed, data=self.data, images=self.images, **self.state()))
+        name = f"checkpoint-{self.step:08}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+        try: write_atomic(self.folder / name, data)
+        except OSError as e:
+            raise InputError(f"no checkpoint could be written into {self.folder} ({e.strerror}): mend that, then give the same command again") from e
+        for old in checkpoints(self.folder)[:-2]: old.unlink()
     self.due = time.monotonic() + self.every
     if self.stop: raise Interrupted(f"stopped after step {self.step}; to go on: cifar10_train --resume {self.folder}")
 
@@ -761,16 +841,18 @@ def keep(self: Trainer):
 @patch
 @contextlib.contextmanager
 def finishing_steps(self: Trainer):
-    "While the block runs, the first Ctrl-C asks the trainer to stop after its step; the second one is the usual."
+    "While the block runs, the first Ctrl-C (or SIGTERM) asks the trainer to stop after its step; the second one is the usual."
     if threading.current_thread() is not threading.main_thread():  # signals are none of our business here
         yield
         return
+    def put_back():
+        for number, handler in usual.items(): signal.signal(number, handler)
     def ask(*_):
         self.stop = True
-        signal.signal(signal.SIGINT, usual)
-    usual = signal.signal(signal.SIGINT, ask)
+        put_back()
+    usual = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try: yield
-    finally: signal.signal(signal.SIGINT, usual)
+    finally: put_back()
 
 # %% ../nbs/03_train.ipynb #90b40300
 def parser_of(
@@ -798,16 +880,18 @@ def command(
     func,  # a function with type hints and docments
 ):
     "Make `func` a console command too: an `InputError` becomes one line and exit code 2, Ctrl-C exit code 130."
-    @functools.wraps(func)
-    def run(*args, **kwargs):
-        if args or kwargs or Path(sys.argv[0]).stem != func.__name__: return func(*args, **kwargs)
+    def from_terminal():
         try: func(**vars(parser_of(func).parse_args()))
         except (InputError, OSError) as e: sys.exit(_fail(func.__name__, " ".join(str(e).split()), 2))
         except KeyboardInterrupt as e: sys.exit(_fail(func.__name__, str(e) or "interrupted", 130))
+    @functools.wraps(func)
+    def run(*args, **kwargs):
+        return func(*args, **kwargs) if args or kwargs or Path(sys.argv[0]).stem != func.__name__ else from_terminal()
+    run.from_terminal = from_terminal
     return run
 
 def _fail(prog, message, code):
-    print(f"{prog}: {message}", file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0": print(f"{prog}: {message}", file=sys.stderr)  # once, not by every process
     return code
 
 # %% ../nbs/03_train.ipynb #a63b89db
@@ -821,10 +905,10 @@ def folder_state(
 ) -> str:  # "new", "unfinished", "done" (both: the same recipe and seed), or "other"
     "What is in the folder of a run."
     folder, kept, word = Path(folder), None, "done"
-    if (folder / "run.json").exists(): kept = jsonlib.loads((folder / "run.json").read_text())
-    elif path := newest_checkpoint(folder): kept, word = unpack(path), "unfinished"
+    if (folder / "run.json").exists(): kept = read_kept(folder / "run.json")
+    elif path := newest_checkpoint(folder): kept, word = read_kept(path), "unfinished"
     if kept is None: return "other" if list(folder.glob("seed*")) else "new"
-    return word if (Recipe(**kept["recipe"]), kept["seed"]) == (recipe, seed) else "other"
+    return word if (kept["recipe"], kept["seed"]) == (recipe, seed) else "other"
 
 def new_folders(
     base,            # a folder, which need not exist yet
@@ -861,6 +945,7 @@ def locked(
     handle = os.open(folder, os.O_RDONLY) if os.name == "posix" else None  # Windows has no such locks
     try:
         if handle is not None: _lock_now(handle, folder)
+        for path in Path(folder).glob(".*.tmp"): path.unlink()  # what a killed process was writing
         yield
     finally:
         if handle is not None: os.close(handle)
@@ -885,8 +970,7 @@ def run_of(
     folder,  # of a finished run
 ) -> Run:  # without its model
     "What `run.json` says of a run."
-    kept = jsonlib.loads((Path(folder) / "run.json").read_text())
-    return Run(None, Recipe(**kept.pop("recipe")), **kept)
+    return Run(None, **read_kept(Path(folder) / "run.json"))
 
 def train_once(
     recipe: Recipe,
@@ -897,19 +981,46 @@ def train_once(
     folder,              # of the run: checkpoints, then its results
     data: str = "",      # how to open the images again, as for open_data
     compiled: str = "",  # a mode of torch.compile
+    minutes: float = 5,  # between two checkpoints inside an epoch
 ) -> Run:
     "Hold out the recipe's validation images, train or go on training, score the test images once, save."
     n_valid = round(recipe.valid * len(train))
     train, valid = train.split(n_valid, seed=0) if n_valid else (train, None)
     trainer = Trainer(recipe, train, valid, seed, device, compiled)
-    with locked(folder):
-        if folder_state(folder, recipe, seed) == "done": return run_of(folder)
-        run = trainer.keep_in(folder, data).fit()
+    with locked(folder) if trainer.rank == 0 else contextlib.nullcontext():
+        if from_first(folder_state(folder, recipe, seed)) == "done": return run_of(folder)
+        run = trainer.keep_in(folder, data, minutes).fit()
+        if trainer.rank > 0: return run  # rank 0 does the rest
         run.test = score(predict_logits(run.model, test), test.y)
         run.test_tta = dict(tta=recipe.tta, **score(predict_logits(run.model, test, recipe.tta), test.y))
         run.save(folder)
         for path in checkpoints(folder): path.unlink()
         return run
+
+# %% ../nbs/03_train.ipynb #23e5c141
+def train_apart(
+    seeds: list,    # of the runs
+    folders: list,  # of the runs
+    jobs: int,      # how many at the same time
+    options: dict,  # of cifar10_train, the same for all
+):
+    "Train some seeds in processes of their own; raises `InputError` with the last line of one that fails."
+    from concurrent.futures import ThreadPoolExecutor
+    from tqdm.auto import tqdm
+    env = dict(os.environ, OMP_NUM_THREADS=str(max(1, torch.get_num_threads() // jobs)))
+    flags = [f"--{k}={v}" for k, v in options.items() if v not in (None, "")]
+    def one(place):
+        number, seed, folder = place
+        if (Path(folder) / "run.json").exists(): return
+        own = dict(env, CUDA_VISIBLE_DEVICES=str(number % torch.cuda.device_count())) if options["device"] in ("auto", "cuda") and torch.cuda.is_available() else env
+        done = subprocess.run([sys.executable, "-m", "cifar10_nb.train", *flags, f"--seed={seed}", f"--out={folder}"], env=own, text=True, capture_output=True)
+        if done.returncode: raise (KeyboardInterrupt if done.returncode == 130 else InputError)(f"seed {seed}: {done.stderr.strip().splitlines()[-1]}")
+    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(seeds), unit=" runs", desc=options["recipe"]) as bar:
+        try:
+            for _ in pool.map(one, zip(range(len(seeds)), seeds, folders)): bar.update()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)  # what has begun may finish, nothing else begins
+            raise
 
 # %% ../nbs/03_train.ipynb #1f695ea9
 def run_table(
@@ -946,6 +1057,8 @@ def cifar10_train(
     device: str = "auto",     # auto, cpu, cuda, mps, ...
     out: str = "",            # folder of the run, with several seeds of all of them; runs/NAME if not given
     resume: str = "",         # folder of an interrupted run to go on with: its own recipe, data and seed are used
+    save_every: float = 5,    # minutes between two checkpoints inside an epoch
+    jobs: int = 1,            # seeds to train at the same time, each in a process of its own
     compile: str = "",        # mode of torch.compile: default, reduce-overhead or max-autotune; not compiled if not given
     json: bool = False,       # print one JSON object instead of a table
 ):
@@ -954,15 +1067,22 @@ def cifar10_train(
     else: chosen = get_recipe(recipe, epochs=epochs, batch_size=batch_size, lr=lr)
     if not 1 <= seeds <= 1000: raise InputError(f"--seeds is {seeds}: it must lie between 1 and 1000")
     if not 0 <= seed < 2**60: raise InputError(f"--seed is {seed}: it must lie between 0 and 2**60")
+    if not 1 <= jobs <= 1000: raise InputError(f"--jobs is {jobs}: it must lie between 1 and 1000")
+    if not 0 <= save_every < math.inf: raise InputError(f"--save-every is {save_every}: it must be 0 minutes or more")
     check_mode(compile)
+    device = join_ranks(device)
     pick_device(device)
     all_seeds = list(range(seed, seed + seeds))
     folders = out and new_folders(out, all_seeds, chosen)  # before any work
-    train, test = open_data(data)
+    train, test = after_first(lambda: open_data(data))
     source = re.sub(r"[^\w-]+", "-", train.source.removeprefix("folder:").removesuffix(" (folder)"))
-    folders = folders or free_folders(f"runs/{chosen.name}-{source}-seed{seed}", all_seeds, chosen)
+    folders = from_first(folders or free_folders(f"runs/{chosen.name}-{source}-seed{seed}", all_seeds, chosen))
     again = str(Path(data).resolve()) if Path(data).is_dir() else train.source if train.source in ("cifar10", "drawn") else data
-    runs = [train_once(chosen, train, test, s, device, f, again, compile) for s, f in zip(all_seeds, folders)]
+    if jobs > 1 and seeds > 1:
+        given = dict(recipe=recipe, data=again, epochs=epochs, batch_size=batch_size, lr=lr, device=device, save_every=save_every, compile=compile)
+        train_apart(all_seeds, folders, jobs, given)
+    runs = [train_once(chosen, train, test, s, device, f, again, compile, save_every) for s, f in zip(all_seeds, folders)]
+    if leave_ranks() > 0: return
     if json: print(jsonlib.dumps(_as_json(runs, folders)))
     else: print(run_table(runs, folders))
 
@@ -971,8 +1091,8 @@ def _unfinished(folder):
     if (Path(folder) / "run.json").exists(): raise InputError(f"the run in {folder} is finished: there is nothing to go on with")
     path = newest_checkpoint(folder)
     if not path: raise InputError(f"there is no checkpoint in {folder}: name the folder of an interrupted run")
-    kept = unpack(path)
-    return Recipe(**kept["recipe"]), kept["data"], kept["seed"], 1, folder
+    kept = read_kept(path)
+    return kept["recipe"], kept["data"], kept["seed"], 1, folder
 
 def _as_json(runs, folders):
     "One run: its run.json and folder. Several: mean and standard deviation of the test scores, and all of them."
@@ -980,3 +1100,6 @@ def _as_json(runs, folders):
     if len(rows) == 1: return rows[0]
     stat = {k: mean_std([r["test"][k] for r in rows]) for k in rows[0]["test"]}
     return dict(n=len(rows), test={k: m for k, (m, _) in stat.items()}, test_std={k: s for k, (_, s) in stat.items()}, runs=rows)
+
+# %% ../nbs/03_train.ipynb #4b5bd6f2
+if __name__ == "__main__" and Path(sys.argv[0]).stem == "train": cifar10_train.from_terminal()  # not in a notebook

@@ -1,0 +1,99 @@
+"Several processes: sharing one run under torchrun, and seeds side by side."
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_commands import here, run  # noqa: F401
+
+torchrun = [Path(sys.executable).parent / "torchrun", "--nproc-per-node", "2", "--master-port", "29517"]
+train = ["-m", "cifar10_nb.train", "--data", "images", "--batch-size", "16", "--device", "cpu"]
+
+steps = """
+import json, sys, torch
+from dataclasses import replace
+from cifar10_nb.data import drawn
+from cifar10_nb.train import Trainer, join_ranks, leave_ranks, recipes
+
+torch.set_num_threads(1)
+join_ranks("cpu")
+recipe = replace(recipes["final"], model="small_cnn", batch_size=32, warmup=0, epochs=9, patience=0, precision="fp32")
+trainer = Trainer(recipe, drawn(320, 10)[0], seed=3, device="cpu")
+trainer.model.eval()  # batch statistics are those of a share of the batch
+losses = []
+for epoch in range(2):
+    for x, y, index in trainer.batches:
+        x, y = trainer.own_share(*trainer.prepared(x, y, index))
+        loss, out = trainer.take_step(x, y)
+        losses.append(trainer.agreed(loss, out.argmax(1).eq(y.argmax(1)).sum())[0].item())
+if leave_ranks() == 0: print(json.dumps(losses))
+"""
+
+
+def quiet(): return dict(os.environ, OMP_NUM_THREADS="1", PYTHONWARNINGS="ignore")
+
+
+def test_two_ranks_take_the_same_steps_as_one(tmp_path):
+    (tmp_path / "steps.py").write_text(steps)
+    found = []
+    for start in ([sys.executable], torchrun):
+        done = subprocess.run([*start, tmp_path / "steps.py"], text=True, capture_output=True, env=quiet())
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout))
+    assert len(found[0]) == 20 and found[0][0] != found[0][-1]
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+
+
+def test_a_run_of_two_ranks(here):  # noqa: F811
+    done = subprocess.run([*torchrun, *train, "--epochs", "2", "--out", "two", "--json"], cwd=here, text=True, capture_output=True, env=quiet())
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)  # printed once
+    assert len(said["history"]) == 2 and said["n_train"] == 192 and said["test"]["top1"] >= 0
+    assert sorted(p.name for p in (here / "two").iterdir()) == ["model.safetensors", "run.json"]
+    assert json.loads((here / "two/run.json").read_text())["images_per_s"] == said["images_per_s"]
+
+
+def test_a_killed_rank_ends_the_job_and_one_process_goes_on(here):  # noqa: F811
+    job = subprocess.Popen([*torchrun, *train, "--epochs", "200", "--save-every", "0", "--out", "killed"], cwd=here, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=quiet())
+    while not list((here / "killed").glob("checkpoint-*")):
+        assert job.poll() is None, job.communicate()
+        time.sleep(0.05)
+    workers = [int(p) for p in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()]
+    assert len(workers) == 2
+    os.kill(workers[1], signal.SIGKILL)
+    job.communicate(timeout=120)
+    assert job.returncode != 0
+    kept = sorted((here / "killed").glob("checkpoint-*"))[-1]
+    second = subprocess.Popen([Path(sys.executable).parent / "cifar10_train", "--resume", "killed"], cwd=here, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while kept.exists() and sorted((here / "killed").glob("checkpoint-*"))[-1] <= kept:  # until it has gone further
+        assert second.poll() is None, second.communicate()
+        time.sleep(0.05)
+    second.send_signal(signal.SIGTERM)  # as Ctrl-C
+    err = second.communicate()[1]
+    assert second.returncode == 130 and "to go on: cifar10_train --resume killed" in err.splitlines()[-1]
+
+
+def test_batches_that_cannot_be_shared(here):  # noqa: F811
+    done = subprocess.run([*torchrun, *train[:-4], "--batch-size", "15", "--device", "cpu", "--out", "odd"], cwd=here, text=True,
+                          capture_output=True, env=quiet())
+    assert done.returncode != 0 and done.stderr.count("2 processes cannot share batches of 15 images") == 1
+
+
+def test_seeds_side_by_side(here):  # noqa: F811
+    args = ("--data", "images", "--epochs", 1, "--batch-size", 16, "--device", "cpu", "--seeds", 3, "--json")
+    both = [json.loads(run("cifar10_train", *args, "--out", f"apart{jobs}", "--jobs", jobs, cwd=here).stdout) for jobs in (1, 2)]
+    assert [r["seed"] for r in both[1]["runs"]] == [0, 1, 2]
+    for a, b in zip(*(said["runs"] for said in both)): assert a["history"][0]["train_loss"] == pytest.approx(b["history"][0]["train_loss"], rel=0.02)  # sums in another order
+
+
+def test_a_failing_seed_is_named(here):  # noqa: F811
+    (here / "apart9").mkdir()
+    (here / "apart9/seed1").write_text("in the way")
+    done = run("cifar10_train", "--data", "images", "--epochs", 1, "--seeds", 2, "--jobs", 2, "--out", "apart9", cwd=here)
+    assert done.returncode == 2 and "seed1" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
