@@ -196,15 +196,19 @@ def cifar10_evaluate(
     data: str = "auto",    # auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
     tta: str = "none",     # test-time augmentation: none, flip (2 views) or full (6 views)
     device: str = "auto",  # auto, cpu, cuda, mps, ...
+    report: str = "",      # folder for a page with all that can be said of the network: calibration, corruptions, cost, ...
     json: bool = False,    # print one JSON object instead of a table
 ):
     "Score trained weights on the test images: accuracy, top-5, loss, each class; with --json, confusion and mistakes too."
     if tta not in tta_names: raise InputError(f"--tta is {tta!r}: choose one of {', '.join(tta_names)}")
     model = load_model(weights, device)
-    test = open_data(data)[1]
-    scores = evaluate(model, test, tta)
+    train, test = open_data(data)
+    if report:
+        from cifar10_nb.report import write_report
+        scores = write_report(report, model, train, test, tta)[1]
+    else: scores = evaluate(model, test, tta)
     if json: print(jsonlib.dumps(dict(weights=str(weights), **scores.to_dict(), mistakes=mistakes(scores, test))))
-    else: print(_score_table(scores))
+    else: print(_score_table(scores) + (f"\n\nreport         {Path(report) / 'report.html'}" if report else ""))
 
 def _score_table(scores):
     "Scores for people."

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['imagenet_mean', 'imagenet_std', 'models', 'conv_block', 'SmallCNN', 'flops_per_image', 'Summary', 'summary',
            'resnet18_cifar', 'ImageNetResNet18', 'imagenet_weights', 'resnet18_imagenet', 'whitening_filters',
-           'speed_block', 'SpeedCNN', 'make_model']
+           'SpeedBlock', 'SpeedCNN', 'make_model']
 
 # %% ../nbs/01_models.ipynb #b94074e7
 import copy
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -188,27 +189,37 @@ def whitening_filters(
     return torch.cat([filters, -filters])
 
 # %% ../nbs/01_models.ipynb #5beed006
-def speed_block(
-    n_in: int,  # channels in
-    n_out: int, # channels out, at least n_in
-) -> nn.Sequential:  # [n, n_in, h, w] -> [n, n_out, h//2, w//2]
-    "Two 3x3 convolutions that begin as copies, max-pooling behind the first, each with batch norm without scale and GELU."
-    first, second = (nn.Conv2d(n, n_out, 3, padding=1, bias=False) for n in (n_in, n_out))
-    norms = nn.BatchNorm2d(n_out), nn.BatchNorm2d(n_out)
-    for conv in (first, second): nn.init.dirac_(conv.weight[:conv.in_channels])
-    for norm in norms: norm.weight.requires_grad_(False)
-    return nn.Sequential(first, nn.MaxPool2d(2), norms[0], nn.GELU(), second, norms[1], nn.GELU())
+class SpeedBlock(nn.Module):
+    "3x3 convolutions that begin as copies, each with batch norm without scale and GELU; max-pooling behind the first."
+    def __init__(self,
+        n_in: int,      # channels in
+        n_out: int,     # channels out, at least n_in
+        depth: int = 2, # convolutions; with more than two, a shortcut leads around all but the first
+    ):
+        super().__init__()
+        self.pool, self.act, self.shortcut = nn.MaxPool2d(2), nn.GELU(), depth > 2
+        self.convs = nn.ModuleList(nn.Conv2d(n, n_out, 3, padding=1, bias=False) for n in (n_in, *[n_out] * (depth - 1)))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _ in self.convs)
+        for conv in self.convs: nn.init.dirac_(conv.weight[:conv.in_channels])
+        for norm in self.norms: norm.weight.requires_grad_(False)
+
+    def forward(self, x):  # [n, n_in, h, w] -> [n, n_out, h//2, w//2]
+        x = start = self.act(self.norms[0](self.pool(self.convs[0](x))))
+        for conv, norm in list(zip(self.convs, self.norms))[1:-1]: x = self.act(norm(conv(x)))
+        x = self.norms[-1](self.convs[-1](x))
+        return self.act(x + start if self.shortcut else x)
 
 class SpeedCNN(nn.Sequential):
-    "A frozen whitening layer, three blocks of two convolutions, global max-pooling, a linear layer; any input from 9x9 up."
+    "A frozen whitening layer, three blocks of convolutions, global max-pooling, a linear layer; any input from 9x9 up."
     def __init__(self,
         n_classes: int = 10,            # outputs
         widths: tuple = (64, 256, 256), # channels of the three blocks
+        depth: int = 2,                 # convolutions in each of them
     ):
         w1, w2, w3 = widths
         super().__init__(OrderedDict(
-            stem = nn.Conv2d(3, 24, 2), act = nn.GELU(), block1 = speed_block(24, w1), block2 = speed_block(w1, w2),
-            block3 = speed_block(w2, w3), pool = nn.AdaptiveMaxPool2d(1), flat = nn.Flatten(), head = nn.Linear(w3, n_classes, bias=False)))
+            stem = nn.Conv2d(3, 24, 2), act = nn.GELU(), block1 = SpeedBlock(24, w1, depth), block2 = SpeedBlock(w1, w2, depth),
+            block3 = SpeedBlock(w2, w3, depth), pool = nn.AdaptiveMaxPool2d(1), flat = nn.Flatten(), head = nn.Linear(w3, n_classes, bias=False)))
         self.stem.weight.requires_grad_(False)
         nn.init.zeros_(self.stem.bias)
         with torch.no_grad(): self.head.weight.mul_(1 / 9)  # small outputs at first
@@ -221,7 +232,8 @@ class SpeedCNN(nn.Sequential):
         self.stem.weight.copy_(whitening_filters(images))
 
 # %% ../nbs/01_models.ipynb #a47a3f06
-models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagenet=resnet18_imagenet, speed_cnn=SpeedCNN)
+models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagenet=resnet18_imagenet, speed_cnn=SpeedCNN,
+    speed_cnn_wide=partial(SpeedCNN, widths=(128, 384, 384)), speed_cnn_deep=partial(SpeedCNN, widths=(128, 384, 512), depth=3))
 
 def make_model(
     name: str,           # a key of `models`
