@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['plot_history', 'load_model', 'Scores', 'evaluate', 'plot_per_class', 'plot_confusion', 'mistakes', 'plot_mistakes',
-           'predict', 'cifar10_evaluate', 'newest_weights', 'cifar10_predict']
+           'predict', 'cifar10_evaluate', 'shipped_weights', 'newest_weights', 'cifar10_predict']
 
 # %% ../nbs/04_evaluate.ipynb #e311ea4f
 import json as jsonlib
@@ -218,27 +218,36 @@ def _score_table(scores):
     return "\n".join(f"{k:<14} {v}".rstrip() for k, v in lines)
 
 # %% ../nbs/04_evaluate.ipynb #e3d4b31b
+def shipped_weights() -> Path:
+    "The weights that come with the package: the recipe `small`, trained on CIFAR-10. The model card is beside them."
+    from importlib.resources import files
+    return Path(str(files("cifar10_nb"))) / "weights" / "small.safetensors"
+
 def newest_weights(
     folder = "runs",  # where runs are
 ) -> Path:
-    "The weights of the newest run below `folder`; raises `InputError` if there is none."
-    found = sorted(Path(folder).rglob("model.safetensors"), key=lambda p: p.stat().st_mtime)
-    if not found: raise InputError(f"there is no run under {folder}/: train one with cifar10_train, or name a file with --weights")
-    return found[-1]
+    "The weights of the newest run below `folder`, or those that come with the package if there is none."
+    return max(Path(folder).rglob("model.safetensors"), key=lambda p: p.stat().st_mtime, default=shipped_weights())
 
 @command
 def cifar10_predict(
     images: list,          # image files of any size and format that PIL reads
-    weights: str = "",     # a model.safetensors or the folder of a run; the newest under runs/ if not given
+    weights: str = "",     # a model.safetensors or the folder of a run; not given: the newest under runs/, or those of the package
     topk: int = 5,         # how many classes to name for each
     device: str = "auto",  # auto, cpu, cuda, mps, ...
     json: bool = False,    # print one JSON object instead of a table
 ):
     "Name what is in some pictures: the most probable classes and their probabilities."
     path = Path(weights) if weights else newest_weights()
-    answers = predict(load_model(path, device), images, topk)
+    model = load_model(path, device)
+    answers = predict(model, images, topk)
     if json:
         rows = [dict(image=str(f), top=[{"class": c, "probability": p} for c, p in a]) for f, a in zip(images, answers)]
-        print(jsonlib.dumps(dict(weights=str(path), predictions=rows)))
+        print(jsonlib.dumps(dict(weights=str(path), classes=model.info["classes"], predictions=rows)))
     else:
-        for f, a in zip(images, answers): print(f"{f}\n" + "\n".join(f"  {p:7.2%}  {c}" for c, p in a))
+        for f, a in zip(images, answers): print(f"{f}{_doubt(a[0][1])}\n" + "\n".join(f"  {p:7.2%}  {c}" for c, p in a))
+        print(f"\nby {path}, which knows these classes only: {', '.join(model.info['classes'])}")
+
+def _doubt(p):
+    "How sure an answer of probability `p` is, in words."
+    return ": not sure at all" if p < 0.5 else ": with some doubt" if p < 0.9 else ""

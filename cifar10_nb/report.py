@@ -56,16 +56,16 @@ def fit_temperature(
 # %% ../nbs/09_report.ipynb #4e90000d
 def plot_reliability(
     curves: dict,  # name -> what `calibration` gave
-):  # matplotlib Figure: accuracy against confidence; on the dashed line the probabilities are honest
+):  # matplotlib Figure: accuracy against confidence in bins that hold 1% of the images or more; dashed: honest probabilities
     "The reliability diagram."
     import matplotlib.pyplot as plt
     fig, ax = plt.subplots(figsize=(4.6, 4.2), dpi=90, layout="constrained")
     ax.plot([0, 1], [0, 1], color="#555555", ls="--", lw=1)
     for (name, found), colour, mark in zip(curves.items(), ("#4477aa", "#ee6677", "#228833"), "osD"):
-        rows = [r for r in found["bins"] if r["n"]]
+        rows = [r for r in found["bins"] if r["n"] >= 0.01 * sum(b["n"] for b in found["bins"])]
         ax.plot([r["confidence"] for r in rows], [r["accuracy"] for r in rows], color=colour, marker=mark, label=f"{name}, ECE {found['ece']:.3f}")
     ax.set(title="Is it right as often as it is sure?", xlabel="confidence", ylabel="share of right answers", xlim=(0, 1.02), ylim=(0, 1.02))
-    ax.legend(loc="upper left", fontsize=8)
+    ax.legend(loc="lower right", fontsize=8)
     plt.close(fig)
     return fig
 
@@ -240,4 +240,4 @@ def write_report(
     found, scores = report(model, train, test, tta, corrupted)
     write_atomic(Path(folder) / "report.html", report_page(found, scores, test).encode())
     write_atomic(Path(folder) / "report.json", (jsonlib.dumps(found, indent=1) + "\n").encode())
-    return found
+    return found, scores

@@ -87,6 +87,15 @@ def test_predict_any_picture(here, trained):
     assert said[0]["top"][0]["probability"] >= said[0]["top"][1]["probability"]
 
 
+def test_predict_without_any_training(here, tmp_path):
+    photo = here / "images/test/frog" / sorted(os.listdir(here / "images/test/frog"))[0]
+    done = run("cifar10_predict", photo, cwd=tmp_path, env=dict(https_proxy="http://127.0.0.1:9", XDG_CACHE_HOME=str(tmp_path)))
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 8 and all(re.match(r"  +\d+\.\d\d%  [a-z]+$", line) for line in lines[1:6])
+    assert "knows these classes only: airplane, " in lines[-1] and list(tmp_path.iterdir()) == []
+
+
 def test_transfer_from_the_cache_folder_of_torch(here):
     from torchvision.models import resnet18
     home = here / "torch"
@@ -137,7 +146,7 @@ def test_mistakes_of_train(here, args, words):
     ("cifar10_evaluate", (), ("weights",)),
     ("cifar10_predict", ("no.png", "--weights", "first"), ("no.png",)),
     ("cifar10_predict", ("first/run.json", "--weights", "first"), ("run.json",)),
-    ("cifar10_predict", ("no.png",), ("there is no run under runs/",)),
+    ("cifar10_predict", ("no.png",), ("no.png: no such file",)),
     ("cifar10_predict", ("no.png", "--weights", "first", "--topk", "0"), ("topk is 0",)),
 ])
 def test_mistakes_of_the_others(here, trained, command, args, words):
