@@ -1,4 +1,4 @@
-"The three commands as a user runs them: in a process of their own, on a small folder of drawn images."
+"The commands as a user runs them: in a process of their own, on a small folder of drawn images."
 import json
 import os
 import re
@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from folders import write_images
 from PIL import Image
-
-from cifar10_nb.data import drawn
 
 
 def run(command, *args, cwd, env=None):
@@ -30,11 +29,7 @@ def one_line(done, *words):
 def here(tmp_path_factory):
     "A folder with images/train and images/test (ten classes, 200 and 50 images) and a cache of its own."
     root = tmp_path_factory.mktemp("commands")
-    for part, images in zip(("train", "test"), drawn(200, 50)):
-        for i, (x, y) in enumerate(zip(images.x, images.y)):
-            path = root / "images" / part / images.classes[y] / f"{i:04}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(x.permute(1, 2, 0).numpy()).save(path)
+    write_images(root / "images", 200, 50)
     with pytest.MonkeyPatch.context() as m:
         m.setenv("XDG_CACHE_HOME", str(root / "cache"))
         m.delenv("CIFAR10_NB_DATA", raising=False)

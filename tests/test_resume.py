@@ -9,9 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
-
-from cifar10_nb.data import drawn
+from folders import write_images
 
 command = [Path(sys.executable).parent / "cifar10_train", "--data", "images", "--epochs", "8", "--batch-size", "16", "--device", "cpu"]
 
@@ -36,11 +34,7 @@ def wait_for_checkpoint(folder, process, n=1, before=frozenset()):
 def here(tmp_path_factory):
     "A folder of drawn images, a cache of its own, and the weights of a run without interruption."
     root = tmp_path_factory.mktemp("resume")
-    for part, images in zip(("train", "test"), drawn(200, 50)):
-        for i, (x, y) in enumerate(zip(images.x, images.y)):
-            path = root / "images" / part / images.classes[y] / f"{i:04}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(x.permute(1, 2, 0).numpy()).save(path)
+    write_images(root / "images", 200, 50)
     with pytest.MonkeyPatch.context() as m:
         m.setenv("XDG_CACHE_HOME", str(root / "cache"))
         m.delenv("CIFAR10_NB_DATA", raising=False)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from test_bad_input import images_in
+from folders import write_images
 
 kills, options = 20, ["--data", "images", "--epochs", "60", "--batch-size", "20", "--device", "cpu", "--save-every", "0"]
 forks = multiprocessing.get_context("forkserver")  # children of a process that has torch already: they begin at once
@@ -49,7 +49,7 @@ def finish(here, *args):
 def here(tmp_path_factory):
     "A folder of images, and a run without interruption."
     root = tmp_path_factory.mktemp("survival")
-    images_in(root)
+    write_images(root / "images", 40, 20)
     code, err = finish(root, "--out", "whole")
     assert code == 0, err
     yield root
