@@ -55,7 +55,7 @@ def fit_temperature(
 
 # %% ../nbs/09_report.ipynb #4e90000d
 def plot_reliability(
-    curves: dict,  # name -> what `calibration` gave
+    curves: dict,  # name -> what calibration gave
 ):  # matplotlib Figure: accuracy against confidence in bins that hold 1% of the images or more; dashed: honest probabilities
     "The reliability diagram."
     import matplotlib.pyplot as plt

@@ -39,7 +39,7 @@ def read_run(
 
 def load_bench(
     what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"
-    folder = "results/bench",  # where `cifar10_bench` filed its results
+    folder = "results/bench",  # where cifar10_bench filed its results
 ) -> list:  # of dicts as cifar10_bench --json prints them
     "The benchmarks of one kind that are on file."
     return [jsonlib.loads(p.read_text(encoding="utf-8")) for p in sorted(Path(folder).glob(f"{what}_*.json"))]
@@ -197,7 +197,7 @@ def result_table(
     results: list,         # of dicts as in run.json
     waiting: dict = None,  # recipe -> the hardware it waits for, such as `needs`: adds a row for each not measured
     brief: bool = False,   # leave out data, images/s, GFLOP/s and torch? Data other than CIFAR-10 then stand beside the recipe
-    limits: list = (),     # of dicts that the benchmark `ceiling` gave: GFLOP/s are set against them
+    limits: list = (),     # of dicts that the benchmark of the ceiling gave: GFLOP/s are set against them
 ) -> str:  # Markdown
     "A row for each recipe, data source and device: runs, accuracy without and with TTA, epochs, seconds, cost."
     rows = [(_order(runs[0]), _row(runs, limits)) for runs in group_runs(results)] + [*_waiting(results, waiting or {})]

@@ -89,10 +89,10 @@ const part = (kind, values = {}, ...inside) => {
 const input = part("input", {type: "file", accept: "image/*", id: "try-file"})
 const drop = part("label", {className: "try-drop", htmlFor: "try-file"}, input, part("span", {textContent: "Choose a picture, or drop one here"}))
 const samples = part("div", {className: "try-samples"})
-const shown = part("img", {className: "try-shown", alt: "the picture that was classified", hidden: true})
+const shown = part("img", {className: "try-shown", alt: "the picture that was classified"})
 const answer = part("div", {className: "try-answer"})
 answer.setAttribute("aria-live", "polite")
-place.replaceChildren(drop, samples, part("div", {className: "try-result"}, shown, answer))
+place.replaceChildren(drop, samples, part("div", {className: "try-result"}, answer))
 
 function bar({name, p}) {
     const line = part("div", {className: "try-line"}, part("span", {textContent: name}), part("span", {className: "try-bar"}), part("span", {textContent: (100 * p).toFixed(1) + "%"}))
@@ -107,7 +107,7 @@ async function show(blob) {
     answer.removeAttribute("data-done")
     if (shown.src) URL.revokeObjectURL(shown.src)
     shown.src = URL.createObjectURL(blob)
-    shown.hidden = false
+    answer.before(shown)
     try {
         await network() // its loading is not part of the time below
         const start = performance.now()
@@ -117,7 +117,7 @@ async function show(blob) {
         answer.replaceChildren(...found.slice(0, 5).map(bar), part("p", {textContent: `${sure} It knows these ten classes only, so whatever else you show it gets one of their names. (${ms.toFixed(0)} ms)`}))
         answer.dataset.ms = ms
     } catch (e) {
-        shown.hidden = true
+        shown.remove()
         answer.replaceChildren(part("p", {textContent: e.name == "InvalidStateError" || e.name == "EncodingError" ? "This is no picture that your browser can read: try a PNG or JPEG." : `That did not work: ${e.message}`}))
     }
     answer.dataset.done = "yes"
