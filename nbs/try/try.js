@@ -90,7 +90,7 @@ const input = part("input", {type: "file", accept: "image/*", id: "try-file"})
 const drop = part("label", {className: "try-drop", htmlFor: "try-file"}, input, part("span", {textContent: "Choose a picture, or drop one here"}))
 const samples = part("div", {className: "try-samples"})
 const shown = part("img", {className: "try-shown", alt: "the picture that was classified"})
-const answer = part("div", {className: "try-answer"})
+const answer = part("div", {className: "try-answer"}, part("p", {textContent: "What it sees will stand here."}))
 answer.setAttribute("aria-live", "polite")
 place.replaceChildren(drop, samples, part("div", {className: "try-result"}, answer))
 
