@@ -227,6 +227,7 @@ def _list_part(root, part, classes):
         for e in os.scandir(root/part/c):
             if e.name.startswith('.'): continue
             if e.is_dir(): raise InputError(f'{e.path} is a folder: put the images straight into {part}/{c}')
+            if not e.is_file(): raise InputError(f'{e.path} is no file that can be read: remove it')
             s = e.stat()
             files.append((os.path.splitext(e.name)[0], c, e.name, s.st_size, s.st_mtime_ns))
     if not files: raise InputError(f'no images in {root/part}: put them into {part}/<class>/')
@@ -242,6 +243,7 @@ def _list_folder(root):
         odd = ', '.join(sorted(set(classes) ^ set(other))[:5])
         raise InputError(f'{root}: train/ and test/ must have the same classes; only one of them has {odd}')
     if len(classes) < 2: raise InputError(f'{root}/train needs a folder for each class, two at least')
+    if odd := [c for c in classes if not c.isprintable()]: raise InputError(f'{root}/train/{odd[0]!a}: a class needs a name that can be printed')
     return classes, {part: _list_part(root, part, classes) for part in ('train', 'test')}
 
 # %% ../nbs/00_data.ipynb #05c97d10

@@ -8,6 +8,7 @@ __all__ = ['plot_history', 'load_model', 'Scores', 'evaluate', 'plot_per_class',
 
 # %% ../nbs/04_evaluate.ipynb #e311ea4f
 import json as jsonlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,13 +39,20 @@ def plot_history(
     return fig
 
 # %% ../nbs/04_evaluate.ipynb #04fdaafd
+def _sound(info):
+    "Can the `info` of a weights file be worked with?"
+    names, size, numbers = info["classes"], info["size"], [info["mean"], info["std"]]
+    return (isinstance(info["model"], str) and isinstance(names, list) and len(set(names)) == len(names) > 1 and all(isinstance(n, str) for n in names)
+            and type(size) is int and 8 <= size <= 1024 and all(isinstance(v, list) and len(v) == 3 for v in numbers)
+            and all(isinstance(x, float) and math.isfinite(x) for v in numbers for x in v) and min(info["std"]) > 0)
+
 def _info_of(path):
     "The `info` in the header of a weights file; raises `InputError`."
     from safetensors import SafetensorError, safe_open
     try:
         with safe_open(path, "pt") as f: info = jsonlib.loads((f.metadata() or {})["cifar10_nb"])
         Recipe(**info["recipe"])
-        if not all(k in info for k in ("model", "classes", "size", "mean", "std")): raise KeyError
+        if not _sound(info): raise ValueError
     except (SafetensorError, OSError) as e: raise InputError(f"{path} is no safetensors file") from e
     except (KeyError, TypeError, ValueError, AttributeError) as e:
         raise InputError(f"{path} was not written by this package: its header does not say which model it is") from e
@@ -56,6 +64,7 @@ def load_model(
     device: str = "auto", # see pick_device
 ) -> torch.nn.Module:  # in evaluation mode; `model.info` has classes, size, mean, std and recipe
     "The trained model in a weights file; raises `InputError` if it is not one of this package's."
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
     path = Path(path)
     if path.is_dir(): path = path / "model.safetensors"
@@ -64,7 +73,8 @@ def load_model(
     kwargs = dict(pretrained=False, freeze=info["recipe"]["freeze"]) if info["model"] == "resnet18_imagenet" else {}
     model = make_model(info["model"], len(info["classes"]), **kwargs)
     try: model.load_state_dict(load_file(path))
-    except RuntimeError as e: raise InputError(f"the weights in {path} do not fit a {info['model']}") from e
+    except (RuntimeError, SafetensorError) as e: raise InputError(f"the weights in {path} do not fit a {info['model']}") from e
+    if not all(v.isfinite().all() for v in model.state_dict().values()): raise InputError(f"the weights in {path} are not all finite numbers: train again")
     model.info = info
     return model.to(pick_device(device), memory_format=torch.channels_last).eval()
 

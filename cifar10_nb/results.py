@@ -162,11 +162,13 @@ def _achieved(runs, limits):
 def _row(runs, limits=()):
     "One row of the table: runs that differ in their seed only."
     r, mean, top1 = runs[0], lambda key: mean_std([r[key] for r in runs])[0], lambda key: [r[key]["top1"] for r in runs]
-    threads = f", {r['device']['threads']} threads" if r["device"]["type"] == "cpu" else ""
+    d = r["device"]
+    place = [d["name"], d["type"] == "cpu" and f"{d['threads']} threads", d["precision"], "compiled" in d and "compiled",
+             "processes" in d and f"{d['processes']} processes"]
     views = " (6 views)" if r["test_tta"]["tta"] == "full" else ""
     values = (label(r), r["source"], len(runs), percent(top1("test")), percent(top1("test_tta")) + views, _epochs(runs),
               f"{mean('seconds'):,.0f}", f"{mean('images_per_s'):,.0f}", f"{mean('pflop'):,.3f}", _achieved(runs, limits),
-              f"{r['device']['name']}{threads}, {r['device']['precision']}" + (", compiled" if r["device"].get("compiled") else ""), _torch(r))
+              ", ".join(filter(None, place)), _torch(r))
     return dict(zip(_columns, values))
 
 # %% ../nbs/05_results.ipynb #fd210026

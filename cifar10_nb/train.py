@@ -599,7 +599,7 @@ def end_epoch(self: Trainer, row):
     self.check_loss()
     self.seen += self.part["seen"]
     self.flops += flops_per_image(self.model, self.size, training=True) * self.part["seen"]
-    self.flops += sum(getattr(o, "flops", 0) for o in self.optimizers) * self.part["batches"]
+    self.flops += sum(getattr(o, "flops", 0) for o in self.optimizers) * self.part["batches"] * self.world  # every rank steps
     if self.valid:
         self.chosen.info = self.model.info
         result = from_first(score(predict_logits(self.chosen, self.valid), self.valid.y) if self.rank == 0 else None)
@@ -661,7 +661,7 @@ class Run:
     seconds: float    # initialisation from data, augmentation and training; no evaluation, no loading from disk
     images_per_s: float
     pflop: float      # 1e15 floating-point operations: the network's forward and backward passes and Muon's matrix products
-    device: dict      # type, name, threads, precision
+    device: dict      # type, name, threads, precision; also compiled and processes, where a network was compiled or shared
     versions: dict
     commit: str
     test: dict = field(default_factory=dict)      # loss, top1, top5 on the test images, read once
@@ -678,7 +678,7 @@ def finished(self: Trainer,
     return Run(model.eval(), self.recipe, self.seed, self.train.source, len(self.train), len(self.valid or ()), self.history,
         epochs=self.epoch, best_epoch=self.best.epoch if self.recipe.patience else self.epoch,
         seconds=self.watch.seconds, images_per_s=self.seen / self.watch.seconds, pflop=self.flops / 1e15,
-        device=device_info(self.device, self.bf16) | (dict(compiled=self.compiled) if self.compiled else {}),
+        device=device_info(self.device, self.bf16) | {k: v for k, v in dict(compiled=self.compiled, processes=self.world).items() if v not in ("", 1)},
         versions=dict(cifar10_nb=__version__, torch=torch.__version__, torchvision=torchvision.__version__,
                       python=platform.python_version()), commit=self.commit)
 
@@ -1072,6 +1072,7 @@ def cifar10_train(
     if not 0 <= save_every < math.inf: raise InputError(f"--save-every is {save_every}: it must be 0 minutes or more")
     check_mode(compile)
     device = join_ranks(device)
+    if jobs > 1 and ranks()[1] > 1: raise InputError("--jobs and torchrun cannot be used together: take one of them")
     pick_device(device)
     all_seeds = list(range(seed, seed + seeds))
     folders = out and new_folders(out, all_seeds, chosen)  # before any work

@@ -6,6 +6,7 @@ run in this process, as from a terminal: starting Python anew for each case woul
 import hashlib
 import importlib
 import json
+import os
 import pickle
 import shutil
 import struct
@@ -93,6 +94,9 @@ def images_in(root):
     spoilt("other_classes", lambda f: [p.rename(p.with_name(f"old_{p.name}")) for p in list(f.glob("*/*"))])
     spoilt("text", lambda f: (f / "train/cat/note.txt").write_text("buy milk"))
     spoilt("nested", lambda f: (f / "train/cat/more").mkdir())
+    spoilt("pipe", lambda f: os.mkfifo(f / "train/cat/pipe.png"))
+    spoilt("loop", lambda f: (f / "train/cat/loop.png").symlink_to("loop.png"))
+    spoilt("unprintable", lambda f: [(f / part / "cat").rename(f / part / "c\nat") for part in ("train", "test")])
     spoilt("cut_image", lambda f: (f / "train/cat/cut.png").write_bytes(next((f / "train/cat").iterdir()).read_bytes()[:70]))
     spoilt("bomb", lambda f: (f / "train/cat/bomb.png").write_bytes(png_that_says(20_000, 20_000)))
     (root / "empty").mkdir()
@@ -125,6 +129,11 @@ def weights_in(root):
     weights("from_the_future.safetensors", info | dict(recipe=info["recipe"] | dict(telepathy=True)))
     weights("less_info.safetensors", {k: v for k, v in info.items() if k != "mean"})
     weights("more_classes.safetensors", info | dict(classes=[*info["classes"], "zebra"]))
+    weights("short_mean.safetensors", info | dict(mean=[0.5]))
+    weights("no_std.safetensors", info | dict(std=[0.0, 0.2, 0.2]))
+    weights("no_size.safetensors", info | dict(size="large"))
+    weights("twins.safetensors", info | dict(classes=10 * ["cat"]))
+    weights("infinite.safetensors", state=state | {"head.bias": state["head.bias"] / 0})
     weights("short.safetensors", state=dict(list(state.items())[:3]))
     (root / "cut.safetensors").write_bytes(whole[:len(whole) // 2])
     (root / "no_header.safetensors").write_bytes(whole[:5])
@@ -208,6 +217,9 @@ cases = [
     ("train", ("--data", "empty_test"), "no images in"),
     ("train", ("--data", "text"), "note.txt: not an image"),
     ("train", ("--data", "nested"), "more is a folder"),
+    ("train", ("--data", "pipe"), "pipe.png is no file that can be read"),
+    ("train", ("--data", "loop"), "loop.png"),
+    ("train", ("--data", "unprintable"), "a class needs a name that can be printed"),
     ("train", ("--data", "cut_image"), "cut.png: cannot be read"),
     ("train", ("--data", "bomb"), "bomb.png: cannot be read"),
     ("train", ("--data", "archive"), "incomplete or damaged"),
@@ -233,7 +245,9 @@ cases = [
         "torch.safetensors": "is no safetensors file", "no_info.safetensors": "was not written by this package",
         "strange_info.safetensors": "was not written by this package", "less_info.safetensors": "was not written by this package",
         "from_the_future.safetensors": "was not written by this package", "unknown_model.safetensors": "alexnet",
-        "other_model.safetensors": "do not fit a resnet18_cifar", "more_classes.safetensors": "do not fit a small_cnn",
+        "short_mean.safetensors": "was not written by this package", "no_std.safetensors": "was not written by this package",
+        "no_size.safetensors": "was not written by this package", "twins.safetensors": "was not written by this package",
+        "infinite.safetensors": "are not all finite numbers", "other_model.safetensors": "do not fit a resnet18_cifar", "more_classes.safetensors": "do not fit a small_cnn",
         "short.safetensors": "do not fit a small_cnn"}.items()),
     ("evaluate", ("run", "--data", "other_classes"), "these weights know other classes"),
     ("evaluate", ("run", *on, "--tta", "twice"), "--tta is 'twice': choose one of none, flip, full"),

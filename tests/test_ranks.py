@@ -52,7 +52,7 @@ def test_a_run_of_two_ranks(here):  # noqa: F811
     done = subprocess.run([*torchrun, *train, "--epochs", "2", "--out", "two", "--json"], cwd=here, text=True, capture_output=True, env=quiet())
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)  # printed once
-    assert len(said["history"]) == 2 and said["n_train"] == 192 and said["test"]["top1"] >= 0
+    assert said["device"]["processes"] == 2 and len(said["history"]) == 2 and said["n_train"] == 192 and said["test"]["top1"] >= 0
     assert sorted(p.name for p in (here / "two").iterdir()) == ["model.safetensors", "run.json"]
     assert json.loads((here / "two/run.json").read_text())["images_per_s"] == said["images_per_s"]
 
