@@ -125,7 +125,7 @@ def _glass_blur(x, gen, c):
 def _motion_blur(x, gen, c): return motion_blur(x, *c, 90 * _rand(x, gen, len(x)) - 45)
 
 def _zoom_blur(x, gen, c):
-    factors = [1 + 0.01 * k for k in range(c)]
+    factors = [1 + k * (1.01 - 1) for k in range(c)]  # to the last bit as numpy's arange gives them: some are rounded to pixels
     return (x + sum(clipped_zoom(x, f) for f in factors)) / (len(factors) + 1)
 
 # %% ../nbs/08_corrupt.ipynb #c0d80015
