@@ -8,14 +8,15 @@ __all__ = ['GlobalMax', 'Deployed', 'to_onnx', 'to_pt2', 'open_onnx', 'disagreem
 # %% ../nbs/07_export.ipynb #e7b00003
 import copy
 import json as jsonlib
-import os
 import tempfile
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import nn
 
-from .data import ImageSet, InputError, drawn, open_data, write_atomic
+from .bench import in_turns
+from .data import InputError, drawn, open_data, write_atomic
 from .evaluate import load_model
 from .train import command, score
 
@@ -150,15 +151,9 @@ def speeds(
     rounds: int = 20,
 ) -> dict:  # latency_ms: median time of one image; images_per_s: of full batches
     "Latency and throughput of a network."
-    import time
-    from statistics import median
     def seconds(n, times):
-        x, taken = torch.randint(256, (n, 3, size, size), dtype=torch.uint8), []
-        for _ in range(times + 1):
-            start = time.perf_counter()
-            run(x)
-            taken.append(time.perf_counter() - start)
-        return median(taken[1:])
+        x = torch.randint(256, (n, 3, size, size), dtype=torch.uint8)
+        return median(in_turns({"run": lambda: run(x)}, times)["run"])
     return dict(latency_ms=1e3 * seconds(1, 5 * rounds), images_per_s=batch / seconds(batch, rounds))
 
 # %% ../nbs/07_export.ipynb #e7b00015
@@ -205,14 +200,14 @@ def _export_int8(model, path, data):
     train, test = open_data(data)
     if list(train.classes) != list(model.info["classes"]): raise InputError(f"{data} has other classes than these weights")
     with tempfile.TemporaryDirectory() as d:
-        whole = _formats["onnx"](model, f"{d}/whole.onnx")
+        whole = to_onnx(model, f"{d}/whole.onnx")
         to_int8(whole, path, train.x[:500])
         accuracies = [_accuracy(open_onnx(p), test) for p in (whole, path)]
     return dict(images=len(test), source=test.source, top1=accuracies[1], top1_whole=accuracies[0])
 
 def _export_table(found):
     "What came of an export, for people."
-    lines = [("written", f"{found['file']} ({found['bytes'] / 1e6:.1f} MB)"), ("in", f"uint8 [n, 3, height, width]"),
+    lines = [("written", f"{found['file']} ({found['bytes'] / 1e6:.1f} MB)"), ("in", "uint8 [n, 3, height, width]"),
              ("out", "probabilities of " + ", ".join(found["classes"]))]
     if found["int8"]: lines += [("accuracy", f"{found['top1']:.2%} on {found['images']:,} images of {found['source']}; in 32 bits {found['top1_whole']:.2%}")]
     else: lines += [("checked", f"on {found['images']:,} pictures, probabilities differ by {found['disagreement']:.0e} at most")]

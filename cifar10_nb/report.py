@@ -11,7 +11,6 @@ import base64
 import html
 import io
 import json as jsonlib
-import os
 from pathlib import Path
 
 import torch

@@ -305,7 +305,7 @@ def test_odd_pictures_are_no_mistake(here, capsys, tmp_path, kind):
     odd[kind]().save(path)
     code, out, err, left = ask("predict", path, "--weights", "run", "--json", capsys=capsys, folder=here)
     assert (code, err, left) == (0, "", set())
-    assert abs(sum(c["probability"] for c in json.loads(out)["predictions"][0]["top"]) - 1) < 1
+    assert 0.5 <= sum(c["probability"] for c in json.loads(out)["predictions"][0]["top"]) < 1.001  # the five largest of ten
 
 
 def test_a_turned_picture_is_set_upright(here, capsys, tmp_path):
