@@ -102,8 +102,12 @@ class RandomCrop(Transform):
         dy, dx = _randint(most, (2, n), gen, x.device)
         return self.crop(x, dy, dx)
 
-    def crop(self, x, dy, dx):
-        "Each image's window `dy` down and `dx` right in the padded image; int64 [n] both."
+    def crop(self,
+        x, # images [n, c, h, w]
+        dy, # int64 [n], how far down in the padded image each one's window lies
+        dx, # int64 [n], how far to the right
+    ): # [n, c, h, w]
+        "Cut a window out of each padded image."
         n, c, h, w = x.shape
         padded = pad(x, self.padding, self.mode).contiguous()
         H, W = padded.shape[2:]
@@ -159,8 +163,10 @@ class Normalize(Transform):
         if min(self.std) <= 0: raise InputError(f'Normalize needs every std above 0, not {self.std}')
         self._factors = {}
 
-    def factors(self, device):
-        "What to multiply by and what to add, float32 [channels, 1, 1] on `device`."
+    def factors(self,
+        device, # of the images
+    ): # (mul, add), float32 [channels, 1, 1] both
+        "What to multiply bytes by, and what to add."
         if device not in self._factors:
             mean, std = (torch.tensor(v, dtype=torch.float64).view(-1, 1, 1) for v in (self.mean, self.std))
             self._factors[device] = [t.float().to(device) for t in (1/(255*std), -mean/std)]
@@ -179,8 +185,7 @@ class Resize(Transform):
     def __init__(self,
         size, # height and width of the result in pixels
     ):
-        if size < 1: raise InputError(f'Resize needs a size of at least 1, not {size}')
-        self.size = size
+        self.size = _whole('size', size, 1)
 
     def images(self, x, gen=None):
         if not x.is_floating_point(): raise InputError('Resize comes after Normalize: it needs float images')
@@ -358,8 +363,11 @@ class RandAugment(Transform):
         self.num_ops, self.magnitude = _whole('num_ops', num_ops, 0), _whole('magnitude', magnitude, 0, 30)
         self._maps = {}
 
-    def maps(self, h, w, device):
-        "source and inside, both [10, h*w], of the five geometric operations, each with sign - and +."
+    def maps(self,
+        h, w, # size of the images
+        device, # where they are
+    ): # (source, inside), both [10, h*w]
+        "The maps of the five geometric operations, each with sign - and +."
         key = h, w, device
         if key not in self._maps:
             pairs = [geometric_map(op, sign*ra_strength(op, self.magnitude, h, w), h, w)
@@ -376,8 +384,12 @@ class RandAugment(Transform):
 
 # %% ../nbs/02_augment.ipynb #0d867a14
 @patch
-def apply(self:RandAugment, x, op, positive):
-    "One round: operation `ra_ops[op[i]]` on image i; `positive[i]` is 0 for the negative strength of a signed one."
+def apply(self:RandAugment,
+    x, # uint8 [n, 3, h, w]
+    op, # int64 [n], the place of each image's operation in `ra_ops`
+    positive, # int64 [n], 0 for the negative strength of a signed operation, else 1
+): # uint8 [n, 3, h, w]
+    "One round of operations."
     h, w = x.shape[2:]
     order, sizes = op.argsort(stable=True), op.bincount(minlength=len(ra_ops)).tolist()
     last = 1 + len(ra_geometric)
@@ -444,12 +456,23 @@ class _Mix(Transform):
 # %% ../nbs/02_augment.ipynb #9dbf5745
 class MixUp(_Mix):
     "Blend each image and its label with another of the batch (arXiv 1710.09412)."
-    def weights(self, lam, x, gen): return lam, lam[:, None, None, None]
+    def weights(self,
+        lam, # float32 [n], share of each image's own
+        x, # images [n, c, h, w]
+        gen, # torch.Generator
+    ): # weights of the own label [n] and of the own pixels, which broadcasts to x
+        "The same share of label and pixels."
+        return lam, lam[:, None, None, None]
 
 # %% ../nbs/02_augment.ipynb #dde2570b
 class CutMix(_Mix):
     "Paste a rectangle of another image of the batch; labels weigh the true areas (arXiv 1905.04899)."
-    def weights(self, lam, x, gen):
+    def weights(self,
+        lam, # float32 [n], share of each image's own before clipping
+        x, # images [n, c, h, w]
+        gen, # torch.Generator, which draws the rectangles
+    ): # weights of the own label [n] and of the own pixels [n, 1, h, w]
+        "The share of the image outside its rectangle, and a mask that is 1 there."
         n, _, h, w = x.shape
         side = (1 - lam).sqrt()
         cy, cx = _randint(h, (n,), gen, x.device), _randint(w, (n,), gen, x.device)

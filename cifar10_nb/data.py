@@ -55,6 +55,8 @@ class ImageSet:
         if self.y.dtype != torch.int64 or self.y.shape != self.x.shape[:1]:
             raise InputError(f'labels must be int64 [{len(self.x)}], not {self.y.dtype} {list(self.y.shape)}')
         self.classes = list(self.classes)
+        if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
+            raise InputError(f'labels must lie between 0 and {len(self.classes) - 1}, one for each of the classes')
 
     def __len__(self): return len(self.x)
 

@@ -9,7 +9,7 @@ __all__ = ['plot_history', 'load_model', 'Scores', 'evaluate', 'plot_per_class',
 # %% ../nbs/04_evaluate.ipynb #e311ea4f
 import json as jsonlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -26,10 +26,11 @@ def plot_history(
 ):  # matplotlib Figure: loss and accuracy by epoch
     "Learning curves of a run: loss and top-1 accuracy on training and held-out images."
     import matplotlib.pyplot as plt
-    rows = run["history"] if isinstance(run, dict) else run.history
+    rows, recipe = (run["history"], run["recipe"]) if isinstance(run, dict) else (run.history, asdict(run.recipe))
+    plain = not any(recipe.get(k) not in (None, "none", 0, [], ()) for k in ("crop", "flip", "randaugment", "cutout", "mixup", "cutmix"))
     fig, axes = plt.subplots(1, 2, figsize=(8, 2.8), dpi=90, layout="constrained")
     for ax, key, name in zip(axes, ("loss", "top1"), ("loss", "top-1 accuracy")):
-        for part, label, colour, mark in (("train", "training (augmented)", _train_colour, "o"), ("valid", "held out", _valid_colour, "s")):
+        for part, label, colour, mark in (("train", "training" + ("" if plain else " (augmented)"), _train_colour, "o"), ("valid", "held out", _valid_colour, "s")):
             if f"{part}_{key}" in rows[0]:
                 ax.plot([r["epoch"] for r in rows], [r[f"{part}_{key}"] for r in rows], color=colour, marker=mark, ms=3, label=label)
         ax.set(title=name.capitalize(), xlabel="epoch", ylabel=name)

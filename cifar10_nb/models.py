@@ -33,10 +33,10 @@ def conv_block(
 
 # %% ../nbs/01_models.ipynb #fd1c2b7f
 class SmallCNN(nn.Sequential):
-    "Seven 3x3 convolutions in four stages, global max-pooling, one linear layer; any input from 8x8 up."
+    "Seven 3x3 convolutions in a stem and three stages, global max-pooling, one linear layer; any input from 8x8 up."
     def __init__(self,
         n_classes: int = 10,               # outputs
-        widths: tuple = (24, 48, 96, 192), # channels of the four stages
+        widths: tuple = (24, 48, 96, 192), # channels of the stem and the three stages
     ):
         w1, w2, w3, w4 = widths
         super().__init__(OrderedDict(

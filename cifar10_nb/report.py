@@ -11,6 +11,7 @@ import base64
 import html
 import io
 import json as jsonlib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from .evaluate import Scores, evaluate, mistakes, plot_confusion, plot_per_class
 from .export import Deployed, speeds
 from .models import flops_per_image
 from .results import wilson
-from .train import Recipe, device_name, predict_logits
+from .train import Recipe, device_name, predict_logits, score
 
 # %% ../nbs/09_report.ipynb #4e90000a
 def calibration(
@@ -116,7 +117,7 @@ def robustness(
 ) -> dict:  # n, clean, mean, by name: five accuracies
     "Accuracy under the corruptions of CIFAR-10-C in their five severities."
     from tqdm.auto import tqdm
-    def accuracy(x): return float((predict_logits(model, ImageSet(x, images.y, images.classes, images.source)).argmax(1) == images.y.cpu()).double().mean())
+    def accuracy(x): return score(predict_logits(model, replace(images, x=x)), images.y)["top1"]
     found = {name: [] for name in corruptions}
     for name in tqdm(corruptions, desc="corruptions", leave=False):
         found[name] = [accuracy(corrupt(images.x, name, severity, seed)) for severity in range(1, 6)]

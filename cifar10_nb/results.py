@@ -162,12 +162,12 @@ def _achieved(runs, limits):
 def _row(runs, limits=()):
     "One row of the table: runs that differ in their seed only."
     r, mean, top1 = runs[0], lambda key: mean_std([r[key] for r in runs])[0], lambda key: [r[key]["top1"] for r in runs]
-    d = r["device"]
+    d, (seconds, spread) = r["device"], mean_std([r["seconds"] for r in runs])
     place = [d["name"], d["type"] == "cpu" and f"{d['threads']} threads", d["precision"], "compiled" in d and "compiled",
              "processes" in d and f"{d['processes']} processes"]
     views = " (6 views)" if r["test_tta"]["tta"] == "full" else ""
     values = (label(r), r["source"], len(runs), percent(top1("test")), percent(top1("test_tta")) + views, _epochs(runs),
-              f"{mean('seconds'):,.0f}", f"{mean('images_per_s'):,.0f}", f"{mean('pflop'):,.3f}", _achieved(runs, limits),
+              f"{seconds:,.0f}" + (f" ± {spread:,.0f}" if spread else ""), f"{mean('images_per_s'):,.0f}", f"{mean('pflop'):,.3f}", _achieved(runs, limits),
               ", ".join(filter(None, place)), _torch(r))
     return dict(zip(_columns, values))
 
@@ -187,9 +187,11 @@ def measured(
     results: list,  # of dicts as in run.json
     name: str,      # of a recipe
 ) -> str:
-    "The test accuracy on file for a recipe on CIFAR-10; if it was never run as it stands, that of its longest run."
+    "The test accuracy on file for a recipe on CIFAR-10, in its row of most runs; if it was never run as it stands, that of its longest run."
     runs = [r for r in results if r["recipe"]["name"] == name and r["source"].startswith("cifar10")]
-    if full := [r["test"]["top1"] for r in runs if not changes(r)]: return f"{percent(full)}, {len(full)} runs"
+    if full := [r for r in runs if not changes(r)]:
+        row = [r["test"]["top1"] for r in max(group_runs(full), key=len)]
+        return percent(row) + (f", {len(row)} runs" if len(row) > 1 else "")
     waits = f"at full length it waits for {needs[name]}"
     if not runs: return waits
     most = max(runs, key=lambda r: r["epochs"])
@@ -238,7 +240,7 @@ def plot_curves(
         for c in curves: ax.plot(range(1, len(c) + 1), c, color=colour, lw=0.8, alpha=0.5)
         mean = [mean_std(values)[0] for values in zip(*curves)]  # as far as all runs went
         ax.plot(range(1, len(mean) + 1), mean, line, color=colour, lw=2, marker=mark, ms=4,
-                label=f"{label(runs[0])}, {runs[0]['source']} (n={len(runs)})")
+                label=f"{label(runs[0])}, {runs[0]['source']}, {runs[0]['device']['precision']} (n={len(runs)})")
     ax.xaxis.get_major_locator().set_params(integer=True)
     if groups: ax.legend(loc="lower right", fontsize=8)
     return fig
@@ -257,7 +259,8 @@ def plot_cost(
     for i, runs in enumerate(group_runs(results)):
         colour, mark, _ = _styles[i % len(_styles)]
         y, spread = mean_std([r["test"]["top1"] for r in runs])
-        said = f"{label(runs[0])} (n={len(runs)})" + (f", {runs[0]['device']['name']}" if cost == "seconds" else "")
+        device = runs[0]["device"]
+        said = f"{label(runs[0])}, {device['precision']} (n={len(runs)})" + (f", {device['name']}" if cost == "seconds" else "")
         x = mean_std([r[cost] for r in runs])[0]
         ax.errorbar(x, y, yerr=spread, color=colour, marker=mark, ms=7, capsize=4, ls="", label=said)
     ax.set_xscale("log")
@@ -352,7 +355,7 @@ def _comparable(run):
 def compare_run(
     run: dict,      # a fresh run, as in run.json
     results: list,  # of dicts as in run.json: the runs on file
-) -> dict:  # ready for JSON; "within" is True, False or, with fewer than two runs on file, None
+) -> dict:  # ready for JSON; "within" is True, False or, if the runs on file have no spread, None
     "Does a run's test accuracy lie where the runs on file of its recipe and data let one expect it?"
     filed = [r for r in results if _comparable(r) == _comparable(run) and r["test"] and r != run]
     if not run["test"]: raise InputError("the run has no test scores: let it finish")
@@ -360,7 +363,7 @@ def compare_run(
         raise InputError(f"no run of {label(run)} on {run['source']} is on file: file some with cifar10_file first")
     expected, top1 = prediction_interval([r["test"]["top1"] for r in filed]), run["test"]["top1"]
     low, high = (None, None) if expected.low is None else (max(0.0, expected.low), min(1.0, expected.high))
-    within = None if low is None else low - 1e-9 <= top1 <= high + 1e-9
+    within = None if low is None or high - low < 1e-9 else low <= top1 <= high
     near = [r for r in filed if r["device"] == run["device"]]
     speed = near and {k: dict(run=run[k], filed=mean_std([r[k] for r in near])[0]) for k in ("seconds", "images_per_s")}
     return dict(recipe=label(run), source=run["source"], seed=run["seed"], same_seed=run["seed"] in [r["seed"] for r in filed],
@@ -402,7 +405,8 @@ def _run_report(c):
     known = f"{c['n']} runs: {c['filed']:.2%} ± {c['std']:.2%}" if c["n"] > 1 else f"1 run: {c['filed']:.2%}"
     rows = [("run", f"{c['recipe']}, seed {c['seed']}, on {c['source']}"), ("test accuracy", f"{c['top1']:.2%}"),
             ("on file", known), ("difference", f"{100 * c['difference']:+.2f} percentage points")]
-    if c["within"] is None: rows += [("verdict", "none: with one run on file no spread is known")]
+    if c["within"] is None: rows += [("verdict", "none: with one run on file no spread is known" if c["n"] == 1 else
+                                      "none: the runs on file came out alike, so no spread is known")]
     else: rows += [("expected", f"{c['low']:.2%} to {c['high']:.2%} (where 95 of 100 new runs lie, going by {c['n']})"),
                    ("verdict", ("within" if c["within"] else "OUTSIDE") + " the spread of the runs on file")]
     if c["same_seed"]: rows += [("note", f"seed {c['seed']} is on file: try another for an independent check")]

@@ -102,6 +102,12 @@ def check(self: Recipe):
         object.__setattr__(self, name, tuple(getattr(self, name)))
     if not all(isinstance(s, int) and 8 <= s <= 1024 for s in self.sizes):
         raise InputError(f"sizes is {self.sizes}: each must be a whole number between 8 and 1024")
+    if self.randaugment:
+        if len(self.randaugment) != 2: raise InputError(f"randaugment is {self.randaugment}: give a number of operations and a magnitude")
+        RandAugment(*self.randaugment)
+    if self.warmup > self.epochs: raise InputError(f"warmup is {self.warmup:g} epochs: the run has only {self.epochs}")
+    if (self.pretrained or self.freeze) and self.model != "resnet18_imagenet":
+        raise InputError(f"pretrained and freeze are for resnet18_imagenet: there are no weights for {self.model}")
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
@@ -196,7 +202,10 @@ def leave_ranks() -> int:  # the rank that this process was
     if world > 1: dist.destroy_process_group()
     return rank
 
-def from_first(value):
+# %% ../nbs/03_train.ipynb #f77162b4
+def from_first(
+    value,  # anything that can be pickled; counts on rank 0 only
+):
     "The value that rank 0 has."
     box = [value]
     if ranks()[1] > 1: dist.broadcast_object_list(box)
@@ -230,9 +239,10 @@ def make_optimizer(
     model: torch.nn.Module,
     recipe: Recipe,
 ) -> torch.optim.Optimizer:  # groups with and without weight decay; with Muon a Together of it and AdamW
-    "The recipe's optimiser over the parameters that train, with no decay on biases and norms (unless `decay_all`)."
+    "The recipe's optimiser over the parameters that train, with no decay on biases and norms (unless `decay_all`); raises `InputError`."
     params = [p for p in model.parameters() if p.requires_grad]
     filters = [p for p in params if p.ndim == 4 and recipe.optimizer == "muon"]
+    if recipe.optimizer == "muon" and not filters: raise InputError("muon needs convolutions to train: choose adamw")
     decay  = [p for p in params if p.ndim > 1 or recipe.decay_all]
     spared = [p for p in params if p.ndim <= 1 and not recipe.decay_all]
     if filters: decay = [p for p in decay if p.ndim != 4]
@@ -247,7 +257,7 @@ def make_optimizer(
 # %% ../nbs/03_train.ipynb #a3b02306
 def orthogonalize(
     g: torch.Tensor,  # float [rows, columns]
-    steps: int = 5,
+    steps: int = 5,   # of the iteration
 ) -> torch.Tensor:  # the same shape, all singular values near 1
     "The nearest matrix with orthonormal rows (or columns), by Newton-Schulz iteration (Jordan et al., 2024)."
     x = (g if g.shape[0] <= g.shape[1] else g.T) / (g.norm() + 1e-7)
@@ -289,7 +299,9 @@ def flops(self: Muon) -> int:
 # %% ../nbs/03_train.ipynb #53ff7de9
 class Together:
     "Several optimisers that step as one."
-    def __init__(self, *optimizers): self.optimizers = optimizers
+    def __init__(self,
+        *optimizers,  # each with groups of its own
+    ): self.optimizers = optimizers
     @property
     def param_groups(self): return [g for o in self.optimizers for g in o.param_groups]
     def zero_grad(self):
@@ -305,8 +317,13 @@ class Stopwatch:
         if self.device.type == "cuda": torch.cuda.synchronize(self.device)
         if self.device.type == "mps": torch.mps.synchronize()
         return time.perf_counter()
-    def restart(self): self._start = self._now()  # what was done since the last lap does not count
-    def lap(self): now = self._now(); self.seconds += now - self._start; self._start = now
+    def restart(self):
+        "Count from now on: what was done since the last lap does not count."
+        self._start = self._now()
+    def lap(self):
+        "Add what has passed to `seconds`, and go on counting."
+        now = self._now()
+        self.seconds, self._start = self.seconds + now - self._start, now
     def __enter__(self): self.restart(); return self
     def __exit__(self, *_): self.lap()
 
@@ -357,16 +374,25 @@ def score(
 # %% ../nbs/03_train.ipynb #ca769ef3
 class BestEpoch:
     "Keeps the weights of the epoch with the best validation accuracy and says when patience has run out."
-    def __init__(self, patience: int): self.patience, self.epoch, self.top1, self.state = patience, -1, -1.0, None
+    def __init__(self,
+        patience: int,  # epochs without a better one before stopping; 0: never stop
+    ): self.patience, self.epoch, self.top1, self.state = patience, 0, -1.0, None
+
     def update(self,
-        epoch: int,              # the epoch just finished
+        epoch: int,              # epochs finished, this one included
         top1: float,             # its validation accuracy
         model: torch.nn.Module,  # whose weights to keep if it is the best so far
-    ) -> bool:  # stop now?
-        if top1 > self.top1:
-            self.epoch, self.top1 = epoch, top1
-            self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        return epoch - self.epoch >= self.patience
+    ):
+        "Look at an epoch."
+        if top1 <= self.top1: return
+        self.epoch, self.top1 = epoch, top1
+        self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    def over(self,
+        epoch: int,  # epochs finished
+    ) -> bool:
+        "Has patience run out?"
+        return bool(self.patience) and epoch - self.epoch >= self.patience
 
 # %% ../nbs/03_train.ipynb #55cfe21d
 def model_info(
@@ -397,7 +423,7 @@ def augmentation(self: Recipe,
 
 # %% ../nbs/03_train.ipynb #40dbe609
 def empty_part() -> dict:
-    "The books of an epoch that has just begun: batches and images seen, sum of the losses, right answers."
+    "The running totals of an epoch that has just begun: batches and images seen, sum of the losses, right answers."
     return dict(batches=0, seen=0, loss=0.0, hits=0)
 
 class Trainer:
@@ -422,11 +448,11 @@ class Trainer:
         if self.device.type == "cpu": keep_memory()
         for_init, for_order, for_chance = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
+        kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model == "resnet18_imagenet" else {}
+        with seeded(for_init): model = make_model(recipe.model, train.n_classes, **kwargs)
         with self.watch:
             self.train = train.to(self.device)
             info = model_info(recipe, train)
-            kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model == "resnet18_imagenet" else {}
-            with seeded(for_init): model = make_model(recipe.model, train.n_classes, **kwargs)
             self.model = model.to(self.device, memory_format=torch.channels_last)
             self.model.info = info
             if hasattr(model, "whiten"): model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
@@ -452,9 +478,9 @@ def moving_average(
 # %% ../nbs/03_train.ipynb #ffffccb1
 @patch(as_prop=True)
 def size(self: Trainer):
-    "Height of the images in this epoch, in pixels: the recipe's `sizes` share the epochs equally."
+    "Height of the images in this epoch, in pixels: the recipe's `sizes` share the epochs equally, and the last epoch has the last one."
     r = self.recipe
-    return r.sizes[self.epoch * len(r.sizes) // r.epochs] if r.sizes else self.train.size
+    return r.sizes[math.ceil((self.epoch + 1) * len(r.sizes) / r.epochs) - 1] if r.sizes else self.train.size
 
 # %% ../nbs/03_train.ipynb #57e9a001
 @patch
@@ -470,7 +496,7 @@ def prepared(self: Trainer,
 @patch
 def take_step(self: Trainer,
     x: torch.Tensor,  # of `prepared`
-    y: torch.Tensor,
+    y: torch.Tensor,  # int64 [n], or float [n, classes]
 ) -> tuple:  # loss and outputs [n, classes], both on the device, before the step
     "One step of the optimiser."
     r, lr = self.recipe, lr_at(self.recipe, self.step, len(self.batches))
@@ -568,7 +594,7 @@ def fit(self: Trainer):  # gives a `Run`
     careful = self.finishing_steps() if self.folder else contextlib.nullcontext()
     with careful, tqdm(total=r.epochs * n, initial=self.seen + self.part["seen"], unit=" images", unit_scale=True,
                        desc=r.name, mininterval=10 if in_log else 0.2, disable=self.rank > 0) as bar:
-        while self.epoch < r.epochs and not self.stopped_early():
+        while self.epoch < r.epochs and not self.best.over(self.epoch):
             with self.watch: row = self.one_epoch(bar)
             self.end_epoch(row)
             bar.set_postfix(epoch=self.epoch, loss=f"{row['train_loss']:.3f}", accuracy=_accuracy(self.history[-1]))
@@ -589,12 +615,19 @@ def chosen(self: Trainer):
     return self.average.module if self.average else self.model
 
 @patch
-def stopped_early(self: Trainer):
-    "Has the recipe's patience run out?"
-    return bool(self.recipe.patience) and self.epoch - max(self.best.epoch, 0) >= self.recipe.patience
+def check_loss(self: Trainer):
+    "Raise `InputError` if training has diverged."
+    loss = float(self.part["loss"]) / self.part["batches"]
+    if math.isfinite(loss): return
+    kept = f" (the last good checkpoint is {last})" if self.folder and (last := newest_checkpoint(self.folder)) else ""
+    raise InputError(f"the loss became {loss} in epoch {self.epoch + 1}, by step {self.step}, at learning rate "
+                     f"{lr_at(self.recipe, self.step - 1, len(self.batches)):.3g}: use a smaller --lr{kept}")
 
+# %% ../nbs/03_train.ipynb #5a09996b
 @patch
-def end_epoch(self: Trainer, row):
+def end_epoch(self: Trainer,
+    row: dict,  # of one_epoch; becomes the epoch's row of the history
+):
     "Count the epoch's cost, look at the held-out images, remember the best weights; then the next epoch can begin."
     self.check_loss()
     self.seen += self.part["seen"]
@@ -608,15 +641,6 @@ def end_epoch(self: Trainer, row):
     self.epoch, self.part = self.epoch + 1, empty_part()
     self.order = self.batches.gen.get_state()
     if self.recipe.patience: self.best.update(self.epoch, row["valid_top1"], self.chosen)
-
-@patch
-def check_loss(self: Trainer):
-    "Raise `InputError` if training has diverged."
-    loss = float(self.part["loss"]) / self.part["batches"]
-    if math.isfinite(loss): return
-    kept = f" (the last good checkpoint is {last})" if self.folder and (last := newest_checkpoint(self.folder)) else ""
-    raise InputError(f"the loss became {loss} in epoch {self.epoch + 1}, by step {self.step}, at learning rate "
-                     f"{lr_at(self.recipe, self.step - 1, len(self.batches)):.3g}: use a smaller --lr{kept}")
 
 # %% ../nbs/03_train.ipynb #47c496c7
 def device_info(
@@ -901,8 +925,8 @@ class Taken(InputError):
 
 def folder_state(
     folder,          # of a run
-    recipe: Recipe,
-    seed: int,
+    recipe: Recipe,  # of the run that would go there
+    seed: int,       # of it
 ) -> str:  # "new", "unfinished", "done" (both: the same recipe and seed), or "other"
     "What is in the folder of a run."
     folder, kept, word = Path(folder), None, "done"
@@ -975,10 +999,10 @@ def run_of(
 
 def train_once(
     recipe: Recipe,
-    train: ImageSet,
-    test: ImageSet,
-    seed: int,
-    device: str,
+    train: ImageSet,     # of which the recipe's share is held out
+    test: ImageSet,      # scored once, at the end
+    seed: int,           # decides initialisation, order and augmentation
+    device: str,         # see pick_device
     folder,              # of the run: checkpoints, then its results
     data: str = "",      # how to open the images again, as for open_data
     compiled: str = "",  # a mode of torch.compile
@@ -1015,7 +1039,8 @@ def train_apart(
         if (Path(folder) / "run.json").exists(): return
         own = dict(env, CUDA_VISIBLE_DEVICES=str(number % torch.cuda.device_count())) if options["device"] in ("auto", "cuda") and torch.cuda.is_available() else env
         done = subprocess.run([sys.executable, "-m", "cifar10_nb.train", *flags, f"--seed={seed}", f"--out={folder}"], env=own, text=True, capture_output=True)
-        if done.returncode: raise (KeyboardInterrupt if done.returncode == 130 else InputError)(f"seed {seed}: {done.stderr.strip().splitlines()[-1]}")
+        last = (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1]
+        if done.returncode: raise (KeyboardInterrupt if done.returncode == 130 else InputError)(f"seed {seed}: {last}")
     with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(seeds), unit=" runs", desc=options["recipe"]) as bar:
         try:
             for _ in pool.map(one, zip(range(len(seeds)), seeds, folders)): bar.update()
@@ -1030,20 +1055,45 @@ def run_table(
 ) -> str:
     "What came of some runs, for people: a short table, where the files are, what to do next."
     run, (mean, std) = runs[0], mean_std([r.test["top1"] for r in runs])
-    tta, top5, loss = (mean_std(v)[0] for v in ([r.test_tta["top1"] for r in runs], [r.test["top5"] for r in runs],
-                                                [r.test["loss"] for r in runs]))
+    mean_of = lambda value: mean_std([value(r) for r in runs])[0]
+    tta, top5, loss = mean_of(lambda r: r.test_tta["top1"]), mean_of(lambda r: r.test["top5"]), mean_of(lambda r: r.test["loss"])
+    epochs, seconds, pflop = mean_of(lambda r: r.epochs), mean_of(lambda r: r.seconds), mean_of(lambda r: r.pflop)
     source = run.source + (" (drawn by code: not CIFAR-10!)" if run.source == "drawn" else "")
     spread = f" ± {std:.2%} over {len(runs)} seeds" if std is not None else ""
-    lines = [("recipe", f"{run.recipe.name}, {run.epochs} epochs, {run.n_train:,} images to train on, {run.n_valid:,} held out"),
+    lines = [("recipe", f"{run.recipe.name}, {epochs:g} epochs, {run.n_train:,} images to train on, {run.n_valid:,} held out"),
              ("data", source),
              ("test accuracy", f"{mean:.2%}{spread} ({'with its mirror image too' if run.recipe.tta == 'flip' else 'with 6 views'}: {tta:.2%})"),
              ("top-5, loss", f"{top5:.2%}, {loss:.4f}"),
-             ("training", f"{run.seconds:.0f} s, {run.images_per_s:,.0f} images/s, {run.pflop:.4f} PFLOP, {1e6 * run.pflop / run.seconds:,.0f} GFLOP/s"),
+             ("training", f"{seconds:.0f} s, {mean_of(lambda r: r.images_per_s):,.0f} images/s, {pflop:.4f} PFLOP, {1e6 * pflop / seconds:,.0f} GFLOP/s"
+                          + (" a run" if len(runs) > 1 else "")),
              ("on", f"{run.device['name']}, {run.device['precision']}"),
              ("saved in", ", ".join(map(str, folders)))]
     weights = folders[0] / "model.safetensors"
     return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", "next: " + f"cifar10_evaluate {weights} --tta full",
                                                            "      " + f"cifar10_predict PHOTO.jpg --weights {weights}"])
+
+# %% ../nbs/03_train.ipynb #d8f3535e
+def _check_numbers(seed, seeds, jobs, save_every):
+    "Raise `InputError` for an option out of range."
+    if not 1 <= seeds <= 1000: raise InputError(f"--seeds is {seeds}: it must lie between 1 and 1000")
+    if not 0 <= seed < 2**60: raise InputError(f"--seed is {seed}: it must lie between 0 and 2**60")
+    if not 1 <= jobs <= 1000: raise InputError(f"--jobs is {jobs}: it must lie between 1 and 1000")
+    if not 0 <= save_every < math.inf: raise InputError(f"--save-every is {save_every}: it must be 0 minutes or more")
+
+def _unfinished(folder):
+    "Recipe, data, seed, number of seeds and folder of a run that was interrupted; raises `InputError`."
+    if (Path(folder) / "run.json").exists(): raise InputError(f"the run in {folder} is finished: there is nothing to go on with")
+    path = newest_checkpoint(folder)
+    if not path: raise InputError(f"there is no checkpoint in {folder}: name the folder of an interrupted run")
+    kept = read_kept(path)
+    return kept["recipe"], kept["data"], kept["seed"], 1, folder
+
+def _as_json(runs, folders):
+    "One run: its run.json and folder. Several: mean and standard deviation of the test scores, and all of them."
+    rows = [dict(run.to_dict(), out=str(f)) for run, f in zip(runs, folders)]
+    if len(rows) == 1: return rows[0]
+    stat = {k: mean_std([r["test"][k] for r in rows]) for k in rows[0]["test"]}
+    return dict(n=len(rows), test={k: m for k, (m, _) in stat.items()}, test_std={k: s for k, (_, s) in stat.items()}, runs=rows)
 
 # %% ../nbs/03_train.ipynb #d979e492
 @command
@@ -1066,10 +1116,7 @@ def cifar10_train(
     "Train a classifier and test it: by default SmallCNN on CIFAR-10, or on drawn images where there is no network."
     if resume: chosen, data, seed, seeds, out = _unfinished(resume)
     else: chosen = get_recipe(recipe, epochs=epochs, batch_size=batch_size, lr=lr)
-    if not 1 <= seeds <= 1000: raise InputError(f"--seeds is {seeds}: it must lie between 1 and 1000")
-    if not 0 <= seed < 2**60: raise InputError(f"--seed is {seed}: it must lie between 0 and 2**60")
-    if not 1 <= jobs <= 1000: raise InputError(f"--jobs is {jobs}: it must lie between 1 and 1000")
-    if not 0 <= save_every < math.inf: raise InputError(f"--save-every is {save_every}: it must be 0 minutes or more")
+    _check_numbers(seed, seeds, jobs, save_every)
     check_mode(compile)
     device = join_ranks(device)
     if jobs > 1 and ranks()[1] > 1: raise InputError("--jobs and torchrun cannot be used together: take one of them")
@@ -1088,20 +1135,8 @@ def cifar10_train(
     if json: print(jsonlib.dumps(_as_json(runs, folders)))
     else: print(run_table(runs, folders))
 
-def _unfinished(folder):
-    "Recipe, data, seed, number of seeds and folder of a run that was interrupted; raises `InputError`."
-    if (Path(folder) / "run.json").exists(): raise InputError(f"the run in {folder} is finished: there is nothing to go on with")
-    path = newest_checkpoint(folder)
-    if not path: raise InputError(f"there is no checkpoint in {folder}: name the folder of an interrupted run")
-    kept = read_kept(path)
-    return kept["recipe"], kept["data"], kept["seed"], 1, folder
-
-def _as_json(runs, folders):
-    "One run: its run.json and folder. Several: mean and standard deviation of the test scores, and all of them."
-    rows = [dict(run.to_dict(), out=str(f)) for run, f in zip(runs, folders)]
-    if len(rows) == 1: return rows[0]
-    stat = {k: mean_std([r["test"][k] for r in rows]) for k in rows[0]["test"]}
-    return dict(n=len(rows), test={k: m for k, (m, _) in stat.items()}, test_std={k: s for k, (_, s) in stat.items()}, runs=rows)
-
 # %% ../nbs/03_train.ipynb #4b5bd6f2
-if __name__ == "__main__" and Path(sys.argv[0]).stem == "train": cifar10_train.from_terminal()  # not in a notebook
+if __name__ == "__main__" and Path(sys.argv[0]).stem == "train":  # not in a notebook
+    cifar10_train.from_terminal()
+    sys.stdout.flush()
+    if "WORLD_SIZE" in os.environ: os._exit(0)
