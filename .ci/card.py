@@ -33,11 +33,13 @@ mean, standard deviation and the whole recipe.
 - **Accuracy** on the 10,000 test images: {run['test']['top1']:.2%} (95% interval {wilson(hits, 10_000).low:.2%} to {wilson(hits, 10_000).high:.2%}),
   with the mirror image {run['test_tta']['top1']:.2%}; top-5 {run['test']['top5']:.2%}; loss {run['test']['loss']:.3f} nats. Lowest for
   {min(report['per_class'], key=report['per_class'].get)} ({min(report['per_class'].values()):.1%}), highest for {max(report['per_class'], key=report['per_class'].get)} ({max(report['per_class'].values()):.1%}).
-- **Calibration**: expected calibration error {report['calibration']['ece']:.3f}; {t['ece']:.3f} after dividing the logits by {t['value']:.2f}.
-- **Robustness**: {c['mean']:.1%} in the mean over fifteen corruptions in five severities, on {c['n']:,} test images ({c['clean']:.1%} on the same images as they are).
+- **Calibration**: expected calibration error {report['calibration']['ece']:.3f}; {t['ece']:.3f} after dividing the logits by {t['value']:.2f} (those of
+  the file are not divided).
+- **Robustness**: {c['mean']:.1%} on average over fifteen corruptions in five severities, on {c['n']:,} test images ({c['clean']:.1%} on the same
+  images as they are). Frost is drawn here, so this is not the published figure for CIFAR-10-C.
 - **Limits**: it has only ever seen small photographs of one thing each. Whatever it is shown gets one of its ten names, with high
   probability at times. It knows nothing of people, and nothing that matters should depend on it.
-- **Licence**: that of the package. The images are not included.
+- **Licence**: Apache 2.0, that of the package. The images are not included.
 - **md5**: `{hashlib.md5(weights.read_bytes()).hexdigest()}`
 """
 if "--check" not in sys.argv: card.write_text(text, encoding="utf-8")

@@ -19,7 +19,7 @@ from .augment import Compose, Cutout, HorizontalFlip, Normalize, RandAugment, Ra
 from .data import ImageSet, InputError, cifar10_mean, cifar10_std, open_data, write_atomic
 from .models import SmallCNN, flops_per_image
 from .results import device_slug
-from cifar10_nb.train import (Stopwatch, Trainer, command, device_info, empty_part, get_recipe, has_bf16, keep_memory, pick_device,
+from cifar10_nb.train import (Recipe, Stopwatch, Trainer, command, device_info, empty_part, get_recipe, has_bf16, keep_memory, pick_device,
     recipes)
 
 # %% ../nbs/06_bench.ipynb #be4c0007
@@ -42,7 +42,7 @@ def ratio(
     a: list,  # numbers, one a round
     b: list,  # numbers of the same rounds
 ) -> dict:  # median, low and high of a / b
-    "How many times `a` is `b`, taken within rounds."
+    "How many times as large `a` is as `b`, taken within rounds; raises `ValueError` if they are not as many."
     each = [x / y for x, y in zip(a, b, strict=True)]
     return dict(median=median(each), low=min(each), high=max(each))
 
@@ -59,7 +59,7 @@ def ceiling(
     rounds: int = 5,
     side: int = 4096,   # rows and columns of the matrices
     batch: int = 64,    # images of the convolution, with 256 channels in and out and 16x16 pixels
-) -> dict:  # GFLOP/s of each round by name; the best of all under "best"
+) -> dict:  # what, machine, gflop_per_s (by name, one a round), best (of all)
     "The highest speed of a matrix product and of a convolution on this device."
     if device.type == "cpu": keep_memory()
     works, flops = {}, {}
@@ -123,13 +123,13 @@ def pipeline(
 
 # %% ../nbs/06_bench.ipynb #be4c001c
 def overhead(
-    recipe,               # a Recipe
+    recipe: Recipe,
     images: ImageSet,     # at least as many as all batches of a round hold
     device: torch.device,
     steps: int = 3,       # batches a round
     rounds: int = 5,
 ) -> dict:  # images/s of each round "training" and on "one batch", and the "share" of the second that the first reaches
-    "How near training comes to the same network and optimiser on one fixed batch, at the recipe's last image size."
+    "How near training comes to the same network and optimiser on one fixed batch, at the recipe's last image size; raises `InputError`."
     from tqdm.auto import tqdm
     recipe = replace(recipe, sizes=recipe.sizes[-1:], pretrained=False, patience=0, epochs=10_000)
     if len(images) < steps * recipe.batch_size: raise InputError(f"{len(images)} images are less than {steps} batches: give more")
@@ -168,12 +168,13 @@ def scaling(
     device: torch.device,
     rounds: int = 3,
     axes: dict = _axes,   # axis -> values; while one varies the others stay at batch 128, width 1 and 32 pixels
-) -> dict:  # rows: axis, value, seconds of each round, images/s, GFLOP an image, MB kept for the backward pass
-    "How training steps of `SmallCNN` grow with batch, width, image size, and an epoch with its images."
+) -> dict:  # what, machine, rows: axis, value, seconds of each round, images/s, GFLOP an image, MB kept for the backward pass
+    "How forward and backward passes of `SmallCNN` grow with batch, width and image size, and an epoch with its images; raises `InputError`."
     if device.type == "cpu": keep_memory()
     rows, works, bf16 = [], {}, has_bf16(device)
     for axis, value in ((a, v) for a, values in axes.items() for v in values):
         set_to = dict(batch=128, width=1, size=32, images=128) | {axis: value} | (dict(images=value) if axis == "batch" else {})
+        if set_to["images"] % set_to["batch"]: raise InputError(f"{set_to['images']} images are no whole number of batches of {set_to['batch']}")
         model = SmallCNN(widths=tuple(int(set_to["width"] * w) for w in (24, 48, 96, 192))).to(device, memory_format=torch.channels_last)
         x = torch.randn(set_to["batch"], 3, set_to["size"], set_to["size"], device=device).to(memory_format=torch.channels_last)
         y = torch.randint(10, (len(x),), device=device)
@@ -188,6 +189,7 @@ def scaling(
     for row in rows: row |= dict(seconds=taken[row["axis"], row["value"]], images_per_s=row["images"] / median(taken[row["axis"], row["value"]]))
     return dict(what="scaling", machine=machine(device), rows=rows)
 
+# %% ../nbs/06_bench.ipynb #68409639
 def scaling_table(
     found: dict,  # what scaling gave
 ) -> str:  # Markdown
@@ -213,6 +215,7 @@ def _said(found):
                       f"{c['share']['median']:.1%}") for name, c in found["recipes"].items()])
     return scaling_table(found)
 
+# %% ../nbs/06_bench.ipynb #84b94e8b
 def file_bench(
     found: dict,  # what a benchmark gave
     folder,       # made if it is not there
@@ -222,6 +225,7 @@ def file_bench(
     write_atomic(path, (jsonlib.dumps(found, indent=1) + "\n").encode())
     return path
 
+# %% ../nbs/06_bench.ipynb #ca903670
 @command
 def cifar10_bench(
     what: str,              # ceiling, pipeline, overhead or scaling

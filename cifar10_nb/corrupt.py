@@ -22,17 +22,20 @@ def gaussian_blur(
     x: torch.Tensor,     # float [n, c, h, w]
     sigma: float,        # width in pixels
     truncate: float = 4, # half the size of the window, in sigmas
-    mode: str = "replicate",  # what lies outside: "replicate" (the nearest pixel) or "reflect"
+    mirror: bool = False, # outside lies the mirror image, edge pixels included, in place of the nearest pixel?
 ) -> torch.Tensor:
     "Blur every channel."
     radius = int(truncate * sigma + 0.5)
     if radius == 0: return x
     weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=x.device) / sigma) ** 2)
     weights, c = weights / weights.sum(), x.shape[1]
-    x = F.pad(x, (radius,) * 4, mode=mode)
+    if not mirror: x = F.pad(x, (radius,) * 4, mode="replicate")
+    else:
+        for dim in (2, 3): x = torch.cat([x.narrow(dim, 0, radius).flip(dim), x, x.narrow(dim, x.shape[dim] - radius, radius).flip(dim)], dim)
     x = F.conv2d(x, weights.view(1, 1, 1, -1).repeat(c, 1, 1, 1), groups=c)
     return F.conv2d(x, weights.view(1, 1, -1, 1).repeat(c, 1, 1, 1), groups=c)
 
+# %% ../nbs/08_corrupt.ipynb #16f45cdf
 def clipped_zoom(
     x: torch.Tensor,  # float [n, c, h, h]
     factor: float,    # at least 1
@@ -69,7 +72,7 @@ def motion_blur(
 # %% ../nbs/08_corrupt.ipynb #c0d8000c
 def plasma(
     n: int,          # how many
-    decay: float,    # by how much the random amount shrinks with each halving
+    decay: float,    # its square is what the random amount is divided by at each halving
     gen,             # torch.Generator
     size: int = 32,  # height and width: a power of two
 ) -> torch.Tensor:  # float [n, 1, size, size], each from 0 to 1
@@ -108,6 +111,7 @@ def _defocus_blur(x, gen, c):
 
 def _bytes(x): return (x.clamp(0, 1) * 255).floor() / 255
 
+# %% ../nbs/08_corrupt.ipynb #c52dd219
 def _glass_blur(x, gen, c):
     sigma, reach, times = c
     x = _bytes(gaussian_blur(x, sigma))
@@ -170,10 +174,11 @@ def _elastic(x, gen, c):
     place = (points @ back).view(n, h, w, 2)
     last = torch.tensor([w - 1, h - 1], device=x.device)
     x = F.grid_sample(x, 2 * place / last - 1, padding_mode="reflection", align_corners=True)
-    shift = gaussian_blur(2 * _rand(x, gen, (n, 2, h, w)) - 1, sigma, truncate=3, mode="reflect") * push if push else torch.zeros(n, 2, h, w, device=x.device)
+    shift = gaussian_blur(2 * _rand(x, gen, (n, 2, h, w)) - 1, sigma, truncate=3, mirror=True) * push if push else torch.zeros(n, 2, h, w, device=x.device)
     place = torch.stack([xs, ys], -1) + shift.permute(0, 2, 3, 1)
     return F.grid_sample(x, (2 * place + 1) / (last + 1) - 1, padding_mode="reflection", align_corners=False)
 
+# %% ../nbs/08_corrupt.ipynb #0fc0926f
 def _by_pillow(x, change):
     from PIL import Image
     import numpy as np
@@ -212,13 +217,14 @@ corruptions = {
     "pixelate": (_pixelate, (0.95, 0.9, 0.85, 0.75, 0.65)),
     "JPEG": (_jpeg, (80, 65, 58, 50, 40))}
 
+# %% ../nbs/08_corrupt.ipynb #efc4f0f6
 def corrupt(
     x: torch.Tensor,  # uint8 [n, 3, 32, 32]
     name: str,        # a key of `corruptions`
     severity: int,    # 1 to 5
     seed: int = 0,    # of all chance
 ) -> torch.Tensor:  # uint8 [n, 3, 32, 32]
-    "Corrupt a batch of images as in CIFAR-10-C (arXiv 1903.12261); raises `InputError`."
+    "Corrupt a batch as in CIFAR-10-C (arXiv 1903.12261); raises `InputError` for an unknown name, a severity outside 1 to 5, or other images."
     if name not in corruptions: raise InputError(f"no corruption is called {name!r}: choose one of {', '.join(corruptions)}")
     if severity not in range(1, 6): raise InputError(f"severity is {severity}: it must lie between 1 and 5")
     if x.dtype != torch.uint8 or x.ndim != 4 or x.shape[1:] != (3, 32, 32):

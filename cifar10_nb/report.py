@@ -48,7 +48,7 @@ def fit_temperature(
     "The number to divide logits by that makes the labels most probable (between 0.05 and 20)."
     def loss(t): return F.cross_entropy(logits.double() / t, y).item()
     low, high = 0.05, 20.0
-    for _ in range(60):  # the loss has one minimum: halve the doubt, on a logarithmic scale, until nothing is left of it
+    for _ in range(60):  # the loss has one minimum: cut a third off the interval, on a logarithmic scale, until next to nothing is left
         a, b = (low * (high / low) ** share for share in (1 / 3, 2 / 3))
         low, high = (low, b) if loss(a) < loss(b) else (a, high)
     return (low * high) ** 0.5
@@ -126,7 +126,7 @@ def robustness(
 # %% ../nbs/09_report.ipynb #4e900019
 def cost(
     model: torch.nn.Module,  # trained, with `info`
-) -> dict:  # parameters, gflop (of one image), device, latency_ms, images_per_s
+) -> dict:  # parameters, gflop (of one image), device, threads, latency_ms, images_per_s
     "What it takes to use a network."
     with torch.no_grad(): fast = speeds(Deployed(model), model.info["size"], rounds=5)
     return dict(parameters=sum(p.numel() for p in model.parameters()), gflop=flops_per_image(model, model.info["size"]) / 1e9,
@@ -168,7 +168,7 @@ figure { margin: 1rem 0; } figure img { max-width: 100%; background: white; bord
 .tiles b { display: block; font-size: 1.3rem; } .shots { display: flex; flex-wrap: wrap; gap: 1rem; } .shots figure { width: 7rem; margin: 0; font-size: .8rem; }
 .shots img { width: 96px; height: 96px; image-rendering: pixelated; }"""
 
-def _table(head, rows):
+def _html_table(head, rows):
     "An HTML table; all text is escaped."
     cell = lambda tag, values: "<tr>" + "".join(f"<{tag}>{html.escape(str(v))}</{tag}>" for v in values) + "</tr>"
     return '<div class="wide"><table><thead>' + cell("th", head) + "</thead><tbody>" + "".join(cell("td", r) for r in rows) + "</tbody></table></div>"
@@ -194,24 +194,25 @@ def _sections(found, scores, test):
     if found["temperature"]: text += (f" Divided by {found['temperature']['value']:.2f}, a temperature fitted on the {found['temperature']['n']:,} held-out images, "
                                       f"the logits give {found['temperature']['ece']:.3f}.")
     yield "Calibration", f"<p>{text}</p>" + _picture(plot_reliability(curves), "Share of right answers against confidence")
-    yield "Answering only when sure", _table(("at least so sure", "answered", "accuracy of the answers"),
+    yield "Answering only when sure", _html_table(("at least so sure", "answered", "accuracy of the answers"),
                                              [(f"{r['threshold']:.0%}", _share(r["answered"]), _share(r["accuracy"])) for r in found["coverage"]])
     if p := found["people"]:
         yield "People", (f"<p>Cross-entropy to people's answers (CIFAR-10H): {p['cross_entropy']:.3f} nats; nobody can get below {p['people_entropy']:.3f}.</p>"
-                         + _table(("images on which", "images", "accuracy"), [(k, f"{g['n']:,}", _share(g["accuracy"])) for k, g in p["groups"].items()]))
+                         + _html_table(("images on which", "images", "accuracy"), [(k, f"{g['n']:,}", _share(g["accuracy"])) for k, g in p["groups"].items()]))
     if c := found["corruptions"]:
         rows = [(name, *map(_share, v), _share(sum(v) / 5)) for name, v in c["by_name"].items()]
-        yield "Corruptions", (f"<p>On {c['n']:,} images: {c['clean']:.1%} as they are, {c['mean']:.1%} in the mean over fifteen corruptions in five severities. "
+        yield "Corruptions", (f"<p>On {c['n']:,} images: {c['clean']:.1%} as they are, {c['mean']:.1%} on average over fifteen corruptions in five severities. "
                               "Frost is drawn here, so that row cannot be compared with published ones.</p>"
-                              + _table(("corruption", *(f"severity {s}" for s in range(1, 6)), "mean"), rows))
+                              + _html_table(("corruption", *(f"severity {s}" for s in range(1, 6)), "mean"), rows))
     shots = "".join(f'<figure><img alt="test image {m["index"]}" src="{_thumbnail(test.x[m["index"]])}"><figcaption>{html.escape(m["true"])}, called '
                     f'{html.escape(m["predicted"])} ({m["probability"]:.0%})</figcaption></figure>' for m in found["mistakes"])
     yield "Most confident mistakes", f'<div class="shots">{shots}</div>'
     k = found["cost"]
-    yield "Cost", _table(("", ""), [("parameters", f"{k['parameters']:,}"), ("GFLOP for one image", f"{k['gflop']:.3f}"), ("ms for one image", f"{k['latency_ms']:.2f}"),
+    yield "Cost", _html_table(("", ""), [("parameters", f"{k['parameters']:,}"), ("GFLOP for one image", f"{k['gflop']:.3f}"), ("ms for one image", f"{k['latency_ms']:.2f}"),
                                     ("images a second", f"{k['images_per_s']:,.0f}"), ("on", f"{k['device']}, {k['threads']} threads, fp32")])
-    yield "Recipe", _table(("setting", "value"), found["recipe"].items())
+    yield "Recipe", _html_table(("setting", "value"), found["recipe"].items())
 
+# %% ../nbs/09_report.ipynb #5e5a1839
 def report_page(
     found: dict,     # of report
     scores: Scores,  # of report
@@ -227,13 +228,14 @@ def report_page(
             f'<link rel="icon" href="data:,"><title>Report on {html.escape(name)}</title><style>{_style}</style></head>'
             f'<body><h1>Report on {html.escape(name)}</h1><ul class="tiles">{head}</ul>{body}</body></html>\n')
 
+# %% ../nbs/09_report.ipynb #25651f5c
 def write_report(
     folder,                  # made if it is not there
     model: torch.nn.Module,  # trained, with `info`
     train: ImageSet,
     test: ImageSet,
     tta: str = "none",       # test-time augmentation
-    corrupted: int = 1000,   # test images to corrupt
+    corrupted: int = 1000,   # test images to corrupt; 0: none
 ) -> tuple:  # of report
     "Write report.html and report.json into a folder; raises `InputError`."
     if Path(folder).is_file(): raise InputError(f"--report {folder} is a file: name a folder")

@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from folders import write_images
+
+from cifar10_nb.data import InputError, drawn
+from cifar10_nb.train import Interrupted, Trainer, newest_checkpoint, recipes
 
 command = [Path(sys.executable).parent / "cifar10_train", "--data", "images", "--epochs", "8", "--batch-size", "16", "--device", "cpu"]
 
@@ -111,3 +115,15 @@ def test_damaged_checkpoints(here):
 def test_mistakes(here, args, words):
     done = subprocess.run([*command, *args], cwd=here, text=True, capture_output=True)
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and words in done.stderr
+
+
+def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path):
+    train, recipe = drawn(200, 10)[0], replace(recipes["small"], epochs=3, batch_size=50, sizes=())
+    trainer = Trainer(recipe, train, device="cpu").keep_in(tmp_path)
+    trainer.stop = True  # as Ctrl-C does
+    with pytest.raises(Interrupted): trainer.fit()
+    good = newest_checkpoint(tmp_path)
+    trainer = Trainer(recipe, train, device="cpu").keep_in(tmp_path)
+    trainer.model.head.weight.data.fill_(float("inf"))
+    with pytest.raises(InputError, match=f"the loss became nan in epoch 1.*the last good checkpoint is {good}"): trainer.fit()
+    assert newest_checkpoint(tmp_path) == good

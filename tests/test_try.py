@@ -90,7 +90,7 @@ def test_a_sample(tab):
 
 def test_no_picture(tab, pictures):
     assert upload(tab, pictures / "note.txt") == {}
-    assert "no picture that your browser can read" in tab.inner_text(".try-answer") and tab.wrong == []
+    assert "cannot read this as a picture" in tab.inner_text(".try-answer") and tab.wrong == []
     assert len(upload(tab, pictures / "cat.png")) == 5  # and it goes on
 
 

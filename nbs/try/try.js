@@ -90,7 +90,7 @@ const input = part("input", {type: "file", accept: "image/*", id: "try-file"})
 const drop = part("label", {className: "try-drop", htmlFor: "try-file"}, input, part("span", {textContent: "Choose a picture, or drop one here"}))
 const samples = part("div", {className: "try-samples"})
 const shown = part("img", {className: "try-shown", alt: "the picture that was classified"})
-const answer = part("div", {className: "try-answer"}, part("p", {textContent: "What it sees will stand here."}))
+const answer = part("div", {className: "try-answer"}, part("p", {textContent: "Its answer will appear here."}))
 answer.setAttribute("aria-live", "polite")
 place.replaceChildren(drop, samples, part("div", {className: "try-result"}, answer))
 
@@ -102,7 +102,10 @@ function bar({name, p}) {
     return line
 }
 
+let latest = 0 // pictures shown: an answer that comes late, after another picture was chosen, is not shown
+
 async function show(blob) {
+    const mine = ++latest
     answer.replaceChildren(part("p", {textContent: "Looking …"}))
     answer.removeAttribute("data-done")
     if (shown.src) URL.revokeObjectURL(shown.src)
@@ -113,12 +116,14 @@ async function show(blob) {
         const start = performance.now()
         const found = await classify(blob)
         const ms = performance.now() - start
+        if (mine != latest) return
         const sure = found[0].p < 0.5 ? "It is not sure at all." : found[0].p < 0.9 ? "It has its doubts." : ""
         answer.replaceChildren(...found.slice(0, 5).map(bar), part("p", {textContent: `${sure} It knows these ten classes only, so whatever else you show it gets one of their names. (${ms.toFixed(0)} ms)`}))
         answer.dataset.ms = ms
     } catch (e) {
+        if (mine != latest) return
         shown.remove()
-        answer.replaceChildren(part("p", {textContent: e.name == "InvalidStateError" || e.name == "EncodingError" ? "This is no picture that your browser can read: try a PNG or JPEG." : `That did not work: ${e.message}`}))
+        answer.replaceChildren(part("p", {textContent: e.name == "InvalidStateError" || e.name == "EncodingError" ? "Your browser cannot read this as a picture: try a PNG or JPEG." : `That did not work: ${e.message}`}))
     }
     answer.dataset.done = "yes"
 }
@@ -126,9 +131,13 @@ async function show(blob) {
 input.addEventListener("change", () => input.files[0] && show(input.files[0]))
 for (const kind of ["dragover", "dragleave", "drop"]) drop.addEventListener(kind, e => { e.preventDefault(); drop.classList.toggle("over", kind == "dragover") })
 drop.addEventListener("drop", e => e.dataTransfer.files[0] && show(e.dataTransfer.files[0]))
-const {classes} = await fetch(here + "model.json").then(r => r.json())
-for (const name of classes) {
-    const button = part("button", {type: "button", title: `a drawn picture: ${name}`}, part("img", {src: `${here}samples/${name}.png`, alt: `a drawn picture: ${name}`, width: 56, height: 56}))
-    button.addEventListener("click", async () => show(await fetch(`${here}samples/${name}.png`).then(r => r.blob())))
-    samples.append(button)
+try {
+    const {classes} = await fetch(here + "model.json").then(r => r.json())
+    for (const name of classes) {
+        const button = part("button", {type: "button", title: `a drawn picture: ${name}`}, part("img", {src: `${here}samples/${name}.png`, alt: `a drawn picture: ${name}`, width: 56, height: 56}))
+        button.addEventListener("click", async () => show(await fetch(`${here}samples/${name}.png`).then(r => r.blob())))
+        samples.append(button)
+    }
+} catch (e) {
+    answer.replaceChildren(part("p", {textContent: `The network could not be loaded: ${e.message}`}))
 }

@@ -1,0 +1,30 @@
+"Importing a module is quick beyond torch's own, silent, loads nothing heavy, writes no file and needs no network."
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+probe = """
+import sys, time, torch
+def watch(event, args):
+    writes = event == "open" and (isinstance(args[1], str) and set(args[1]) & set("wax+") or (args[2] or 0) & 3)
+    if writes and args[0] == "/dev/null": return
+    if writes or event in ("socket.connect", "socket.getaddrinfo", "os.mkdir", "os.rename", "os.remove", "subprocess.Popen"):
+        raise RuntimeError(f"import did {event} {args}")
+sys.addaudithook(watch)
+start = time.perf_counter()
+__import__(sys.argv[1])
+seconds = time.perf_counter() - start
+assert seconds < 5, f"{seconds:.1f} s beyond torch's own"
+heavy = {"torchvision", "matplotlib", "PIL", "torchmetrics", "pandas", "onnx", "onnxruntime"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (Path(__file__).parent.parent / "cifar10_nb").glob("*.py") if p.stem != "_modidx"))
+def test_import_of_every_module(name):
+    module = "cifar10_nb" if name == "__init__" else f"cifar10_nb.{name}"
+    done = subprocess.run([sys.executable, "-c", probe, module], capture_output=True, text=True, cwd="/", env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
