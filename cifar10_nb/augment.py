@@ -25,9 +25,6 @@ def _send(t, device):
     "Move a few drawn numbers to the images; from CPU to GPU without waiting for the GPU."
     return t.to(device, non_blocking=t.device.type == 'cpu')
 
-def _rand(shape, gen, device, dtype=torch.float64):
-    return _send(torch.rand(shape, generator=gen, device=_device(gen), dtype=dtype), device)
-
 def _randint(high, shape, gen, device):
     return _send(torch.randint(high, shape, generator=gen, device=_device(gen)), device)
 
@@ -190,6 +187,7 @@ class Resize(Transform):
     def images(self, x, gen=None):
         if not x.is_floating_point(): raise InputError('Resize comes after Normalize: it needs float images')
         if x.shape[-2:] == (self.size, self.size): return x
+        if x.device.type == 'mps': return self.images(x.cpu()).to(x.device)  # no antialiasing there: pytorch issue 141287
         return F.interpolate(x, size=(self.size, self.size), mode='bilinear', antialias=True)
 
 # %% ../nbs/02_augment.ipynb #b327ec13
@@ -270,11 +268,11 @@ def to_bytes(x, # float32, any shape
 
 def blend(x, # uint8 [n, c, h, w]
           other, # the poorer image, any shape that broadcasts; None: black
-          factor, # float64 [n, 1, 1, 1]
+          factor, # float64 [n, 1, 1, 1], on any device
          ): # uint8 [n, c, h, w]
     "`factor * x + (1 - factor) * other`, clipped and truncated to bytes."
-    out = x.float().mul_(factor.float())
-    if other is not None: out.add_(other * (1 - factor).float())
+    out = x.float().mul_(_send(factor.float(), x.device))
+    if other is not None: out.add_(other * _send((1 - factor).float(), x.device))
     return to_bytes(out)
 
 def grey(x, # uint8 [n, 3, h, w], or [n, 1, h, w]: grey already
@@ -344,7 +342,7 @@ def ra_apply(x, # uint8 [n, 3, h, w]
     if op in ra_geometric:
         return warp(x, *(m[None].to(x.device) for m in geometric_map(op, float(strength), *x.shape[2:])))
     if op in ra_blends:
-        factor = 1 + torch.as_tensor(strength, dtype=torch.float64, device=x.device).view(-1, 1, 1, 1)
+        factor = 1 + torch.as_tensor(strength, dtype=torch.float64).view(-1, 1, 1, 1)
         other = {'Brightness': lambda x: None, 'Color': grey, 'Sharpness': smooth,
                  'Contrast': lambda x: grey(x).float().mean((1, 2, 3), keepdim=True)}[op](x)
         return blend(x, other, factor)
@@ -395,7 +393,7 @@ def apply(self:RandAugment,
     last = 1 + len(ra_geometric)
     sizes = [sizes[0], sum(sizes[1:last]), *sizes[last:]]
     row = _send((2*(op - 1) + positive)[order], x.device).split(sizes)  # of the table of maps
-    sign = _send((2*positive - 1).double()[order], x.device).split(sizes)
+    sign = (2*positive - 1).double()[order].split(sizes)
     x = x.index_select(0, _send(order, x.device))
     parts = x.split(sizes)  # views, so that writing to them fills x
     if sizes[1]: parts[1].copy_(warp(parts[1], *(m.index_select(0, row[1]) for m in self.maps(h, w, x.device))))
@@ -411,10 +409,10 @@ def symmetric_beta(alpha, # float > 0; 1: uniform, smaller: towards 0 and 1
                    device='cpu', # where the result goes
                   ): # float32 [n] in 0..1
     "Numbers from Beta(alpha, alpha), exactly, from two uniform ones each (Bailey 1994)."
-    u, v = _rand((2, n), gen, torch.device(device))
+    u, v = torch.rand((2, n), generator=gen, device=_device(gen), dtype=torch.float64)  # which Apple's GPUs do not have
     cos = torch.cos(2*math.pi*v)
     s = torch.expm1(-torch.log1p(-u) / alpha) * cos**2
-    return (.5 + .5*cos.sign() / (1 + 1/s).sqrt()).float()
+    return _send((.5 + .5*cos.sign() / (1 + 1/s).sqrt()).float(), torch.device(device))
 
 # %% ../nbs/02_augment.ipynb #89119ef4
 def class_weights(y, # int64 [n], or float32 [n, classes] already

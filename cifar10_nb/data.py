@@ -33,7 +33,7 @@ def _why(e):
     "Another library's error in few words, on one line"
     if isinstance(e, HTTPError): return f'HTTP {e.code}'
     if isinstance(e, URLError): e = e.reason
-    return ' '.join(str(getattr(e, 'strerror', None) or e or type(e).__name__).split())
+    return ' '.join((getattr(e, 'strerror', None) or str(e) or type(e).__name__).split())
 
 # %% ../nbs/00_data.ipynb #9c876d3c
 cifar10_classes = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
@@ -206,10 +206,11 @@ def _rgb(im):
 def open_image(path,           # file, any format PIL reads
                size:int=None,  # edge in pixels to resize to; None: as it is
 ):                             # a PIL image, mode RGB
-    "Read one image as RGB, upright; raises `InputError`, which names the file, if that cannot be done"
+    "Read one image as RGB, upright; raises `InputError`, which names the file, if that cannot be done; PostScript is refused"
     from PIL import Image, ImageOps
     try:
         with Image.open(path) as im:
+            if im.format == 'EPS': raise ValueError('PostScript is a program, not a picture: save it as PNG')  # PIL would run it
             im = _rgb(ImageOps.exif_transpose(im))
         return im if size is None or im.size == (size, size) else im.resize((size, size), Image.Resampling.BICUBIC)
     except FileNotFoundError: raise InputError(f'{path}: no such file') from None
@@ -232,7 +233,7 @@ def _list_part(root, part, classes):
             if not e.is_file(): raise InputError(f'{e.path} is no file that can be read: remove it')
             s = e.stat()
             files.append((os.path.splitext(e.name)[0], c, e.name, s.st_size, s.st_mtime_ns))
-    if not files: raise InputError(f'no images in {root/part}: put them into {part}/<class>/')
+        if not any(f[1] == c for f in files): raise InputError(f'no images in {root/part/c}: put some there, or remove the class')
     return sorted(files)
 
 def _list_folder(root):
@@ -383,6 +384,7 @@ def _receive(r, f, bar, total, slow, window):
     while block := r.read1(1 << 16):
         f.write(block)
         bar.update(len(block))
+        if total and bar.n > total: raise OSError(f'sends more than {total} bytes')
         t = time.monotonic() - t0
         if t < window: continue
         rate = (bar.n - n0) / t
@@ -402,6 +404,7 @@ def _fetch(url, part, size, wait, stall, slow, window):
         _lock(f, start)
         if r.status != 206: start = 0
         left = r.headers.get('Content-Length')
+        if left and not left.isdecimal(): raise OSError(f'says that it has {left!r} bytes')
         total = start + int(left) if left else size
         if size and total != size: raise OSError(f'has a file of {total} bytes, not {size}')
         f.truncate(start)

@@ -54,8 +54,9 @@ def _info_of(path):
         with safe_open(path, "pt") as f: info = jsonlib.loads((f.metadata() or {})["cifar10_nb"])
         Recipe(**info["recipe"])
         if not _sound(info): raise ValueError
+    except PermissionError as e: raise InputError(f"{path} may not be read") from e
     except (SafetensorError, OSError) as e: raise InputError(f"{path} is no safetensors file") from e
-    except (KeyError, TypeError, ValueError, AttributeError) as e:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
         raise InputError(f"{path} was not written by this package: its header does not say which model it is") from e
     return info
 
@@ -71,7 +72,7 @@ def load_model(
     if path.is_dir(): path = path / "model.safetensors"
     if not path.is_file(): raise InputError(f"there are no weights at {path}: train some with cifar10_train")
     info = _info_of(path)
-    kwargs = dict(pretrained=False, freeze=info["recipe"]["freeze"]) if info["model"] == "resnet18_imagenet" else {}
+    kwargs = dict(pretrained=False, freeze=Recipe(**info["recipe"]).freeze) if info["model"] == "resnet18_imagenet" else {}
     model = make_model(info["model"], len(info["classes"]), **kwargs)
     try: model.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as e: raise InputError(f"the weights in {path} do not fit a {info['model']}") from e

@@ -156,7 +156,10 @@ def imagenet_weights() -> dict:  # state_dict of torchvision's resnet18
         except (InputError, OSError) as e:
             raise InputError(f"no ImageNet weights: put {url} into {path.parent} (no host answered), "
                              "or choose a recipe that starts from scratch, such as small") from e
-    try: return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(weights, dict): raise TypeError
+        return weights
     except Exception as e: raise InputError(f"{path} is no weights file: delete it and run again") from e
 
 # %% ../nbs/01_models.ipynb #9e54a709
@@ -184,8 +187,8 @@ def whitening_filters(
     "Filters whose responses to patches of `images` are uncorrelated and of variance one, each also with its sign changed."
     n = images.shape[1] * size * size
     patches = images.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, n)
-    variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
-    filters = (directions / (variances + eps).sqrt()).T.reshape(n, -1, size, size)
+    variances, directions = torch.linalg.eigh((patches.T @ patches / len(patches)).cpu())  # Apple's GPUs have no eigh
+    filters = (directions / (variances + eps).sqrt()).T.to(images.device).reshape(n, -1, size, size)
     return torch.cat([filters, -filters])
 
 # %% ../nbs/01_models.ipynb #5beed006

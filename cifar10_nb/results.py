@@ -32,9 +32,12 @@ def read_run(
     if path.is_dir(): path = path / "run.json"
     if not path.is_file(): raise InputError(f"there is no run at {path}: name the folder of a run of cifar10_train")
     try: run = jsonlib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e: raise InputError(f"{path} is no JSON file") from e
+    except (ValueError, RecursionError) as e: raise InputError(f"{path} is no JSON file") from e
     missing = [f.name for f in fields(Run) if f.name != "model" and (not isinstance(run, dict) or f.name not in run)]
     if missing: raise InputError(f"{path} was not written by cifar10_train: it has no {', '.join(missing[:3])}")
+    kinds = dict(recipe=dict, seed=int, source=str, history=list, seconds=(int, float), device=dict, versions=dict, test=dict)
+    wrong = [name for name, kind in kinds.items() if not isinstance(run[name], kind)]
+    if wrong: raise InputError(f"{path} was not written by cifar10_train: {wrong[0]} is something else")
     return run
 
 def load_bench(
@@ -506,9 +509,7 @@ arms = {r.name: r for r in (_all,
 def _trained(arm, train, test, seed, device, folder, data):
     "The finished run of an arm, now or from before; raises `InputError` if `folder` holds a run of something else."
     if folder_state(folder, arm, seed) == "other": raise InputError(f"{folder} holds another run: choose another --out")
-    run = train_once(arm, train, test, seed, device, folder, data).to_dict()
-    if run["source"] != train.source: raise InputError(f"{folder} holds a run on {run['source']}: choose another --out")
-    return run
+    return train_once(arm, train, test, seed, device, folder, data).to_dict()
 
 @command
 def cifar10_ablate(

@@ -90,6 +90,7 @@ _ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), m
 @patch
 def check(self: Recipe):
     "Raise `InputError` for a value that no run can have."
+    if not isinstance(self.name, str): raise InputError(f"name is {self.name!r}: it must be a text")
     for name, allowed in _choices.items():
         if getattr(self, name) not in allowed:
             raise InputError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}")
@@ -159,7 +160,10 @@ def pick_device(
     "The device called `name`; raises `InputError` if this machine has none like it."
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try: return torch.empty(1, device=torch.device(name)).device
+    try:
+        place = torch.empty(1, device=torch.device(name)).device
+        if place.type not in ("cpu", "cuda", "mps", "xpu"): raise NotImplementedError
+        return place
     except (RuntimeError, AssertionError, NotImplementedError) as e:
         raise InputError(f"no device {name!r} here: use --device auto, cpu or a GPU that torch can see") from e
 
@@ -189,10 +193,13 @@ def join_ranks(
 ) -> str:  # the device of this process
     "Meet the other processes if torchrun has started several: gloo connects CPUs, nccl GPUs."
     if int(os.environ.get("WORLD_SIZE", 1)) == 1: return device
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        here, n = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
+        if here > n: raise InputError(f"{here} processes cannot share {n} GPUs: start as many as there are GPUs")
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     place = pick_device(device)
-    if place.type == "cuda":
-        place = pick_device(f"cuda:{os.environ['LOCAL_RANK']}")
-        torch.cuda.set_device(place)
+    if place.type not in ("cpu", "cuda"): raise InputError(f"several processes need --device cpu or NVIDIA GPUs, not {place.type}")
+    if place.type == "cuda": torch.cuda.set_device(place)
     if not dist.is_initialized(): dist.init_process_group("cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo")
     return str(place)
 
@@ -282,7 +289,8 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None: continue
-                buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                if "momentum" not in self.state[p]: self.state[p]["momentum"] = torch.zeros_like(p)
+                buffer = self.state[p]["momentum"]
                 buffer.mul_(group["momentum"]).add_(p.grad)
                 update = p.grad.add(buffer, alpha=group["momentum"]).flatten(1)
                 p.mul_(len(p) ** 0.5 / p.norm())
@@ -444,7 +452,7 @@ class Trainer:
         self.part, (self.rank, self.world) = empty_part(), ranks()
         if (n := min(recipe.batch_size, len(train))) % self.world:
             raise InputError(f"{self.world} processes cannot share batches of {n} images: choose a --batch-size that {self.world} divides")
-        self.folder, self.data, self.stop, self.commit, self.compiled = None, "", False, commit(), compiled
+        self.folder, self.data, self.stop, self.all_stop, self.commit, self.compiled = None, "", False, False, commit(), compiled
         if self.device.type == "cpu": keep_memory()
         for_init, for_order, for_chance = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
@@ -463,7 +471,8 @@ class Trainer:
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
         self.network = torch.compile(self.model, mode=compiled) if compiled else self.model  # the same weights
-        if compiled: self.warm_up()
+        try: compiled and self.warm_up()
+        except (RuntimeError, OSError) as e: raise InputError(f"torch.compile does not work here ({type(e).__name__}): leave --compile out") from e
         if self.world > 1: self.network = torch.nn.parallel.DistributedDataParallel(self.network)
 
 # %% ../nbs/03_train.ipynb #bb6b56d7
@@ -552,8 +561,13 @@ def agreed(self: Trainer,
     stop, found = torch.tensor(int(self.stop)), torch.stack([loss / self.world, hits.to(loss.dtype)])
     dist.all_reduce(stop, dist.ReduceOp.MAX)
     dist.all_reduce(found)
-    self.stop = bool(stop)
+    self.all_stop = bool(stop)
     return found[0], found[1]
+
+@patch(as_prop=True)
+def stopping(self: Trainer):
+    "Does the run stop after this step?"
+    return self.stop if self.world == 1 else self.all_stop
 
 # %% ../nbs/03_train.ipynb #ab6bf0a2
 @patch
@@ -573,7 +587,7 @@ def one_epoch(self: Trainer,
         part["batches"], part["seen"], part["loss"], part["hits"] = i + 1, part["seen"] + len(index), part["loss"] + loss, part["hits"] + hits
         bar.update(len(index))
         if self.device.type == "cpu": bar.set_postfix(epoch=self.epoch + 1, loss=f"{loss.item():.3f}", **accuracy, refresh=False)
-        if self.folder and i + 1 < len(self.batches) and (self.stop or time.monotonic() > self.due):
+        if self.folder and i + 1 < len(self.batches) and (self.stopping or time.monotonic() > self.due):
             self.watch.lap()
             self.keep()
             self.watch.restart()
@@ -616,11 +630,12 @@ def chosen(self: Trainer):
 
 @patch
 def check_loss(self: Trainer):
-    "Raise `InputError` if training has diverged."
-    loss = float(self.part["loss"]) / self.part["batches"]
-    if math.isfinite(loss): return
+    "Raise `InputError` if training has diverged: the epoch's loss so far, or a weight, is no finite number."
+    loss = float(self.part["loss"]) / max(1, self.part["batches"])
+    if math.isfinite(loss) and all(p.isfinite().all() for p in self.model.parameters()): return
+    what = f"the loss became {loss}" if not math.isfinite(loss) else "a weight became infinite"
     kept = f" (the last good checkpoint is {last})" if self.folder and (last := newest_checkpoint(self.folder)) else ""
-    raise InputError(f"the loss became {loss} in epoch {self.epoch + 1}, by step {self.step}, at learning rate "
+    raise InputError(f"{what} in epoch {self.epoch + 1}, by step {self.step}, at learning rate "
                      f"{lr_at(self.recipe, self.step - 1, len(self.batches)):.3g}: use a smaller --lr{kept}")
 
 # %% ../nbs/03_train.ipynb #5a09996b
@@ -805,7 +820,7 @@ def read_kept(
     try:
         kept = jsonlib.loads(Path(path).read_text(encoding="utf-8")) if Path(path).suffix == ".json" else unpack(path)
         return dict(kept, recipe=Recipe(**kept["recipe"]), seed=kept["seed"])
-    except (KeyError, TypeError, ValueError, SafetensorError) as e:
+    except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as e:
         raise InputError(f"{path} was not written by this version of the package: remove it, or choose another folder") from e
 
 @patch
@@ -840,18 +855,22 @@ def keep_in(self: Trainer,
     "Go on from the newest checkpoint in `folder`, if there is one, and write checkpoints there; raises `InputError`."
     self.folder, self.data, self.every = Path(folder), data, 60 * minutes
     self.due = time.monotonic() + self.every
-    self.images = hashlib.sha256(self.train.x.cpu().numpy()).hexdigest()
+    digest = hashlib.sha256(self.train.x.cpu().numpy())
+    digest.update(jsonlib.dumps([self.train.y.tolist(), list(self.train.classes)]).encode())
+    self.images = digest.hexdigest()
     if path := newest_checkpoint(folder):
         state = read_kept(path)
-        if (state["recipe"], state["seed"], state["images"]) != (self.recipe, self.seed, self.images):
+        if (state["recipe"], state["seed"], state.get("images")) != (self.recipe, self.seed, self.images):
             raise InputError(f"{folder} holds an unfinished run of another recipe, seed or images: choose another folder")
-        self.restore(state)
+        try: self.restore(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as e:
+            raise InputError(f"{path} was not written by this version of the package: remove it, or choose another folder") from e
     return self
 
 @patch
 def keep(self: Trainer):
     "Write a checkpoint, keep the one before it, remove older ones; raises `Interrupted` after Ctrl-C."
-    if self.part["batches"]: self.check_loss()
+    self.check_loss()
     if self.rank == 0:
         data = pack(dict(recipe=asdict(self.recipe), seed=self.seed, data=self.data, images=self.images, **self.state()))
         name = f"checkpoint-{self.step:08}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
@@ -860,7 +879,7 @@ def keep(self: Trainer):
             raise InputError(f"no checkpoint could be written into {self.folder} ({e.strerror}): mend that, then give the same command again") from e
         for old in checkpoints(self.folder)[:-2]: old.unlink()
     self.due = time.monotonic() + self.every
-    if self.stop: raise Interrupted(f"stopped after step {self.step}; to go on: cifar10_train --resume {self.folder}")
+    if self.stopping: raise Interrupted(f"stopped after step {self.step}; to go on: cifar10_train --resume {self.folder}")
 
 # %% ../nbs/03_train.ipynb #02d549d5
 @patch
@@ -908,6 +927,7 @@ def command(
     def from_terminal():
         try: func(**vars(parser_of(func).parse_args()))
         except (InputError, OSError) as e: sys.exit(_fail(func.__name__, " ".join(str(e).split()), 2))
+        except (MemoryError, torch.OutOfMemoryError): sys.exit(_fail(func.__name__, "there is not enough memory: use a smaller --batch-size, or fewer images", 2))
         except KeyboardInterrupt as e: sys.exit(_fail(func.__name__, str(e) or "interrupted", 130))
     @functools.wraps(func)
     def run(*args, **kwargs):
@@ -932,7 +952,7 @@ def folder_state(
     folder, kept, word = Path(folder), None, "done"
     if (folder / "run.json").exists(): kept = read_kept(folder / "run.json")
     elif path := newest_checkpoint(folder): kept, word = read_kept(path), "unfinished"
-    if kept is None: return "other" if list(folder.glob("seed*")) else "new"
+    if kept is None: return "other" if (folder / "model.safetensors").exists() or list(folder.glob("seed*")) else "new"
     return word if (kept["recipe"], kept["seed"]) == (recipe, seed) else "other"
 
 def new_folders(
@@ -970,7 +990,8 @@ def locked(
     handle = os.open(folder, os.O_RDONLY) if os.name == "posix" else None  # Windows has no such locks
     try:
         if handle is not None: _lock_now(handle, folder)
-        for path in Path(folder).glob(".*.tmp"): path.unlink()  # what a killed process was writing
+        for name in ("checkpoint-*", "run.json", "model.safetensors"):
+            for path in Path(folder).glob(f".{name}.*.tmp"): path.unlink()  # what a killed process was writing
         yield
     finally:
         if handle is not None: os.close(handle)
@@ -994,8 +1015,10 @@ def mean_std(
 def run_of(
     folder,  # of a finished run
 ) -> Run:  # without its model
-    "What `run.json` says of a run."
-    return Run(None, **read_kept(Path(folder) / "run.json"))
+    "What `run.json` says of a run; raises `InputError`."
+    path = Path(folder) / "run.json"
+    try: return Run(None, **read_kept(path))
+    except TypeError as e: raise InputError(f"{path} was not written by this version of the package: choose another folder") from e
 
 def train_once(
     recipe: Recipe,
@@ -1008,12 +1031,15 @@ def train_once(
     compiled: str = "",  # a mode of torch.compile
     minutes: float = 5,  # between two checkpoints inside an epoch
 ) -> Run:
-    "Hold out the recipe's validation images, train or go on training, score the test images once, save."
+    "Hold out the recipe's validation images, train or go on training, score the test images once, save; raises `InputError`."
     n_valid = round(recipe.valid * len(train))
     train, valid = train.split(n_valid, seed=0) if n_valid else (train, None)
+    if from_first(folder_state(folder, recipe, seed)) == "done":
+        run = run_of(folder)
+        if (run.source, run.n_train, run.n_valid) == (train.source, len(train), n_valid): return run
+        raise InputError(f"{folder} holds a run on other images, {run.source}: choose another --out")
     trainer = Trainer(recipe, train, valid, seed, device, compiled)
     with locked(folder) if trainer.rank == 0 else contextlib.nullcontext():
-        if from_first(folder_state(folder, recipe, seed)) == "done": return run_of(folder)
         run = trainer.keep_in(folder, data, minutes).fit()
         if trainer.rank > 0: return run  # rank 0 does the rest
         run.test = score(predict_logits(run.model, test), test.y)
@@ -1031,19 +1057,24 @@ def train_apart(
 ):
     "Train some seeds in processes of their own; raises `InputError` with the last line of one that fails."
     from concurrent.futures import ThreadPoolExecutor
+    from queue import Queue
     from tqdm.auto import tqdm
+    on_gpus = options["device"] in ("auto", "cuda") and torch.cuda.is_available()
+    gpus = [g for g in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if g] or [str(i) for i in range(torch.cuda.device_count())]
+    places = Queue()  # that are free: as many as jobs, each with a GPU if there are any
+    for i in range(jobs): places.put(dict(CUDA_VISIBLE_DEVICES=gpus[i % len(gpus)]) if on_gpus else {})
     env = dict(os.environ, OMP_NUM_THREADS=str(max(1, torch.get_num_threads() // jobs)))
     flags = [f"--{k}={v}" for k, v in options.items() if v not in (None, "")]
-    def one(place):
-        number, seed, folder = place
+    def one(seed, folder):
         if (Path(folder) / "run.json").exists(): return
-        own = dict(env, CUDA_VISIBLE_DEVICES=str(number % torch.cuda.device_count())) if options["device"] in ("auto", "cuda") and torch.cuda.is_available() else env
-        done = subprocess.run([sys.executable, "-m", "cifar10_nb.train", *flags, f"--seed={seed}", f"--out={folder}"], env=own, text=True, capture_output=True)
+        place = places.get()
+        done = subprocess.run([sys.executable, "-m", "cifar10_nb.train", *flags, f"--seed={seed}", f"--out={folder}"], env=env | place, text=True, capture_output=True)
+        places.put(place)
         last = (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1]
         if done.returncode: raise (KeyboardInterrupt if done.returncode == 130 else InputError)(f"seed {seed}: {last}")
     with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(seeds), unit=" runs", desc=options["recipe"]) as bar:
         try:
-            for _ in pool.map(one, zip(range(len(seeds)), seeds, folders)): bar.update()
+            for _ in pool.map(one, seeds, folders): bar.update()
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)  # what has begun may finish, nothing else begins
             raise
@@ -1086,7 +1117,14 @@ def _unfinished(folder):
     path = newest_checkpoint(folder)
     if not path: raise InputError(f"there is no checkpoint in {folder}: name the folder of an interrupted run")
     kept = read_kept(path)
+    if not isinstance(kept.get("data"), str): raise InputError(f"{path} does not say where its images are: it was not written by cifar10_train")
     return kept["recipe"], kept["data"], kept["seed"], 1, folder
+
+def _check_alone(**given):
+    "Raise `InputError` for an option that --resume would have to ignore."
+    usual = inspect.signature(cifar10_train).parameters
+    for name, value in given.items():
+        if value != usual[name].default: raise InputError(f"--{name.replace('_', '-')} cannot be given beside --resume: a run goes on as it began")
 
 def _as_json(runs, folders):
     "One run: its run.json and folder. Several: mean and standard deviation of the test scores, and all of them."
@@ -1114,7 +1152,9 @@ def cifar10_train(
     json: bool = False,       # print one JSON object instead of a table
 ):
     "Train a classifier and test it: by default SmallCNN on CIFAR-10, or on drawn images where there is no network."
-    if resume: chosen, data, seed, seeds, out = _unfinished(resume)
+    if resume:
+        _check_alone(recipe=recipe, data=data, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, seeds=seeds, out=out)
+        chosen, data, seed, seeds, out = _unfinished(resume)
     else: chosen = get_recipe(recipe, epochs=epochs, batch_size=batch_size, lr=lr)
     _check_numbers(seed, seeds, jobs, save_every)
     check_mode(compile)
@@ -1126,7 +1166,7 @@ def cifar10_train(
     train, test = after_first(lambda: open_data(data))
     source = re.sub(r"[^\w-]+", "-", train.source.removeprefix("folder:").removesuffix(" (folder)"))
     folders = from_first(folders or free_folders(f"runs/{chosen.name}-{source}-seed{seed}", all_seeds, chosen))
-    again = str(Path(data).resolve()) if Path(data).is_dir() else train.source if train.source in ("cifar10", "drawn") else data
+    again = train.source if train.source in ("cifar10", "drawn") else str(Path(data).resolve())
     if jobs > 1 and seeds > 1:
         given = dict(recipe=recipe, data=again, epochs=epochs, batch_size=batch_size, lr=lr, device=device, save_every=save_every, compile=compile)
         train_apart(all_seeds, folders, jobs, given)

@@ -90,6 +90,7 @@ def images_in(root):
     spoilt("no_test", lambda f: shutil.rmtree(f / "test"))
     spoilt("no_train", lambda f: shutil.rmtree(f / "train"))
     spoilt("untested_class", lambda f: shutil.rmtree(f / "test/cat"))
+    spoilt("empty_class", lambda f: [p.unlink() for p in f.glob("test/cat/*")])
     spoilt("empty_test", lambda f: [p.unlink() for p in f.glob("test/*/*")])
     spoilt("other_classes", lambda f: [p.rename(p.with_name(f"old_{p.name}")) for p in list(f.glob("*/*"))])
     spoilt("text", lambda f: (f / "train/cat/note.txt").write_text("buy milk"))
@@ -110,6 +111,7 @@ def images_in(root):
     (root / "text.png").write_text("<html>not found</html>")
     (root / "bomb.png").write_bytes(png_that_says(20_000, 20_000))
     (root / "flat.png").write_bytes(png_that_says(0, 5))
+    Image.new("RGB", (8, 8)).save(root / "page.eps")
 
 
 def weights_in(root):
@@ -151,9 +153,13 @@ def runs_in(root):
     run_json("broken_run", "{")
     run_json("other_json", json.dumps(dict(a=1)))
     run_json("list_run", "[]")
+    run_json("strange_seed", json.dumps(kept | dict(seed="0/../../x", commit="abc")))
     run_json("no_commit", json.dumps(kept | dict(commit="")))
     run_json("changed", json.dumps(kept | dict(commit="abc+changes")))
     run_json("untested", json.dumps(kept | dict(test={}, test_tta={})))
+    (root / "only_weights").mkdir()
+    shutil.copy(root / "run/model.safetensors", root / "only_weights")
+    shutil.copytree(root / "run", root / "mixed/seed0")
     (root / "foreign").mkdir()  # a file under the name of a checkpoint, with the right digest, but something else inside
     data = (root / "run/model.safetensors").read_bytes()
     (root / f"foreign/checkpoint-00000001-{hashlib.sha256(data).hexdigest()[:16]}.safetensors").write_bytes(data)
@@ -179,6 +185,11 @@ cases = [
     ("train", ("--lr", "nan"), "lr is nan"),
     ("train", ("--lr", "inf"), "lr is inf"),
     ("train", ("--lr", "fast"), "'fast'"),
+    ("train", ("--batch-size", "big"), "'big'"),
+    ("train", ("--seed", "first"), "'first'"),
+    ("train", ("--seeds", "few"), "'few'"),
+    ("train", ("--jobs", "all"), "'all'"),
+    ("train", ("--save-every", "hour"), "'hour'"),
     ("train", ("--seed", "-1"), "--seed is -1"),
     ("train", ("--seed", str(2**70)), "--seed is"),
     ("train", ("--seeds", "0"), "--seeds is 0"),
@@ -189,6 +200,7 @@ cases = [
     ("train", ("--compile", "fast"), "no mode of torch.compile is called 'fast'"),
     ("train", ("--device", "toaster"), "no device 'toaster' here"),
     ("train", ("--device", "cuda:99"), "no device 'cuda:99' here"),
+    ("train", ("--device", "meta"), "no device 'meta' here"),
     ("train", ("--colour", "red"), "--colour"),
     ("train", ("red",), "red"),
     ("train", ("--epochs",), "--epochs"),
@@ -200,9 +212,12 @@ cases = [
     ("train", (*on, "--out", "broken_run"), "broken_run"),
     ("train", (*on, "--out", "list_run"), "list_run"),
     ("train", (*on, "--out", "foreign"), "foreign"),
+    ("train", (*on, "--out", "only_weights"), "only_weights holds a run already"),
+    ("train", (*on, "--out", "mixed", "--epochs", "1", "--batch-size", "20", "--seeds", "2"), "seed0 holds a run on other images, drawn"),
     ("train", ("--resume", "nowhere"), "there is no checkpoint in nowhere"),
     ("train", ("--resume", "run"), "the run in run is finished"),
     ("train", ("--resume", "foreign"), "foreign"),
+    ("train", ("--resume", "foreign", "--lr", "0.2"), "--lr cannot be given beside --resume"),
     # data folders
     ("train", ("--data", "nowhere"), "nowhere: no such folder"),
     ("train", ("--data", "imags"), "did you mean images"),
@@ -215,6 +230,7 @@ cases = [
     ("train", ("--data", "no_train"), "no folder train/"),
     ("train", ("--data", "untested_class"), ("same classes", "cat")),
     ("train", ("--data", "empty_test"), "no images in"),
+    ("train", ("--data", "empty_class"), ("no images in", "test/cat")),
     ("train", ("--data", "text"), "note.txt: not an image"),
     ("train", ("--data", "nested"), "more is a folder"),
     ("train", ("--data", "pipe"), "pipe.png is no file that can be read"),
@@ -232,6 +248,8 @@ cases = [
     ("predict", ("bomb.png", "--weights", "run"), "bomb.png: cannot be read"),
     ("predict", ("flat.png", "--weights", "run"), "flat.png"),
     ("predict", ("good.png", "cut.png", "--weights", "run"), "cut.png: cannot be read"),
+    ("predict", ("page.eps", "--weights", "run"), "page.eps: cannot be read as an image (PostScript"),
+    ("predict", ("good.png", "--weights", "run", "--device", "toaster"), "no device 'toaster' here"),
     ("predict", ("run/run.json", "--weights", "run"), "run.json: not an image"),
     ("predict", ("good.png", "--weights", "run", "--topk", "0"), "topk is 0"),
     ("predict", ("good.png", "--weights", "run", "--topk", "all"), "'all'"),
@@ -251,12 +269,15 @@ cases = [
         "short.safetensors": "do not fit a small_cnn"}.items()),
     ("evaluate", ("run", "--data", "other_classes"), "these weights know other classes"),
     ("evaluate", ("run", *on, "--tta", "twice"), "--tta is 'twice': choose one of none, flip, full"),
+    ("evaluate", ("run", *on, "--device", "toaster"), "no device 'toaster' here"),
+    ("evaluate", ("run", *on, "--report", "a_file"), "--report a_file is a file: name a folder"),
     ("evaluate", (), "weights"),
     # results
     ("file", ("nowhere",), "there is no run at nowhere"),
     ("file", ("broken_run",), "is no JSON file"),
     ("file", ("other_json",), "was not written by cifar10_train"),
     ("file", ("list_run",), "was not written by cifar10_train"),
+    ("file", ("strange_seed",), "seed is something else"),
     ("file", ("untested",), "has no test scores"),
     ("file", ("no_commit",), "names no commit"),
     ("file", ("changed",), "uncommitted changes"),
@@ -264,11 +285,14 @@ cases = [
     ("compare", ("nowhere",), "there is no run at nowhere"),
     ("compare", ("run", "--results", "empty"), "no run of small"),
     ("compare", ("run", "cut.safetensors", *on), "is no safetensors file"),
+    ("compare", ("run", "run", *on, "--tta", "twice"), "--tta is 'twice'"),
     ("ablate", (*on, "--seeds", "0"), "--seeds is 0"),
     ("ablate", ("--data", "nowhere"), "nowhere: no such folder"),
     # benchmarks and export
     ("bench", ("everything",), "no benchmark is called 'everything'"),
     ("bench", ("ceiling", "--rounds", "0"), "--rounds is 0"),
+    ("bench", ("ceiling", "--rounds", "some"), "'some'"),
+    ("bench", ("ceiling", "--device", "toaster"), "no device 'toaster' here"),
     ("bench", ("overhead", "--recipe", "smal"), "did you mean small"),
     ("export", ("run", "--to", "onyx"), "--to is 'onyx'"),
     ("export", ("run", "--to", "pt2", "--int8"), "--int8 needs --to onnx"),
@@ -285,7 +309,7 @@ def test_bad_input(here, capsys, name, args, words):
 
 
 def test_there_are_enough_cases():
-    assert len(cases) > 90 and len(set(map(str, cases))) == len(cases)
+    assert len(cases) > 120 and len(set(map(str, cases))) == len(cases)
 
 
 def test_imagenet_weights_that_are_a_malicious_pickle(here, capsys, monkeypatch):
