@@ -107,16 +107,6 @@ def test_damaged_checkpoints(here):
     assert same(here, "damaged")
 
 
-@pytest.mark.parametrize("args, words", [
-    (("--resume", "nowhere"), "there is no checkpoint in nowhere"),
-    (("--resume", "whole"), "the run in whole is finished"),
-    (("--out", "whole"), "whole holds a run already"),
-    (("--out", "whole", "--seeds", "2"), "whole holds a run already")])
-def test_mistakes(here, args, words):
-    done = subprocess.run([*command, *args], cwd=here, text=True, capture_output=True)
-    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and words in done.stderr
-
-
 def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path):
     train, recipe = drawn(200, 10)[0], replace(recipes["small"], epochs=3, batch_size=50, sizes=())
     trainer = Trainer(recipe, train, device="cpu").keep_in(tmp_path)

@@ -9,7 +9,7 @@ import sys
 import pytest
 from folders import write_images
 
-kills, options = 20, ["--data", "images", "--epochs", "60", "--batch-size", "20", "--device", "cpu", "--save-every", "0"]
+kills, options = 20, ["--data", "images", "--epochs", "20", "--batch-size", "8", "--device", "cpu", "--save-every", "0"]
 forks = multiprocessing.get_context("forkserver")  # children of a process that has torch already: they begin at once
 forks.set_forkserver_preload(["cifar10_nb.train", "torchvision", "tqdm.auto", "test_survival"])
 
@@ -55,8 +55,11 @@ def here(tmp_path_factory):
     yield root
 
 
+def steps_kept(folder): return max((int(p.name.split("-")[1]) for p in folder.glob("checkpoint-*")), default=0)
+
+
 def test_killed_at_random_moments(here):
-    folder, dice, killed, torn = here / "killed", random.Random(0), 0, 0
+    folder, dice, killed, torn, reached, inside = here / "killed", random.Random(0), 0, 0, 0, 0
     while killed < kills:
         process = start(here, "--out", "killed")
         process.join(dice.uniform(0.1, 0.7))
@@ -64,8 +67,12 @@ def test_killed_at_random_moments(here):
         if (folder / "run.json").exists(): break  # done before its time: the count below says so
         os.kill(process.pid, signal.SIGKILL)
         process.join()
+        assert steps_kept(folder) >= reached  # never again from the beginning
+        reached = steps_kept(folder)
+        inside += reached % 4 > 0  # an epoch has four steps
         killed, torn = killed + 1, torn + any(not p.name.startswith("checkpoint-") for p in folder.glob("*"))
     assert killed == kills, f"only {killed} kills before the run was done"
+    assert inside, "no checkpoint was written inside an epoch"
     code, err = finish(here, "--out", "killed")
     assert code == 0, err
     assert sorted(p.name for p in folder.iterdir()) == ["model.safetensors", "run.json"]
@@ -73,13 +80,13 @@ def test_killed_at_random_moments(here):
     print(f"{killed} kills survived, {torn} of them while a file was being written")
 
 
-@pytest.mark.parametrize("times", [1, 2, 5])
+@pytest.mark.parametrize("times", [1, 2, 5, 82])  # 80 checkpoints, the weights, run.json
 def test_killed_before_a_file_is_in_its_place(here, times):
     process = start(here, "--out", f"torn{times}", DIE_AT_RENAME=str(times))
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
     names = [p.name for p in (here / f"torn{times}").iterdir()]
-    assert sum(name.endswith(".tmp") for name in names) == 1 and len(names) == min(times, 3), names  # two checkpoints are kept
+    assert sum(name.endswith(".tmp") for name in names) == 1 and len(names) == min(times, 3) + (times == 82), names  # two checkpoints are kept
     code, err = finish(here, "--out", f"torn{times}")
     assert code == 0, err
     assert sorted(p.name for p in (here / f"torn{times}").iterdir()) == ["model.safetensors", "run.json"]
