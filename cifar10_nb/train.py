@@ -789,7 +789,7 @@ def unpack(
     "The state in a file."
     from safetensors import safe_open
     with safe_open(path, "pt") as f:
-        return _unflatten(jsonlib.loads(f.metadata()["cifar10_nb"]), {k: f.get_tensor(k) for k in f.keys()})
+        return _unflatten(jsonlib.loads(f.metadata()["cifar10_nb"]), {k: f.get_tensor(k).clone() for k in f.keys()})  # not tied to the file
 
 # %% ../nbs/03_train.ipynb #81c0df6f
 def checkpoints(
@@ -1036,6 +1036,7 @@ def train_once(
     train, valid = train.split(n_valid, seed=0) if n_valid else (train, None)
     if from_first(folder_state(folder, recipe, seed)) == "done":
         run = run_of(folder)
+        for path in checkpoints(folder): path.unlink(missing_ok=True)  # left by a process that was killed at its very end
         if (run.source, run.n_train, run.n_valid) == (train.source, len(train), n_valid): return run
         raise InputError(f"{folder} holds a run on other images, {run.source}: choose another --out")
     trainer = Trainer(recipe, train, valid, seed, device, compiled)

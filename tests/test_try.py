@@ -22,6 +22,7 @@ def pictures(tmp_path_factory):
     root, big = tmp_path_factory.mktemp("pictures"), draw_image("horse", random.Random(1), 240)
     for name in ("airplane", "cat", "frog", "ship"): draw_image(name, random.Random(name), 32).save(root / f"{name}.png")
     big.save(root / "big.png")
+    big.resize((3000, 2500)).save(root / "huge.png", compress_level=1)
     big.crop((20, 0, 150, 240)).save(root / "tall.png")
     big.convert("L").save(root / "grey.png")
     big.quantize(32).save(root / "palette.png")
@@ -68,7 +69,7 @@ def upload(tab, path):
     return answer(tab)
 
 
-@pytest.mark.parametrize("name", ["airplane.png", "cat.png", "frog.png", "ship.png", "big.png", "tall.png", "grey.png", "palette.png", "tiny.png",
+@pytest.mark.parametrize("name", ["airplane.png", "cat.png", "frog.png", "ship.png", "big.png", "huge.png", "tall.png", "grey.png", "palette.png", "tiny.png",
                                   "transparent.png", "turned.jpg"])
 def test_the_same_answers_as_python(tab, pictures, name):
     model = load_model(shipped_weights(), "cpu")

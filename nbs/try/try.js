@@ -26,39 +26,42 @@ function weights(from, to) {
 
 const byte = v => Math.min(255, Math.max(0, Math.floor(v + 0.5)))
 
-// RGBA pixels of any size -> the three planes of size x size that the network takes, as Pillow would resize them.
-export function planes(pixels, width, height, size) {
-    const across = weights(width, size), down = weights(height, size)
-    const out = new Uint8Array(3 * size * size), row = new Uint8Array(size * height)
-    for (let c = 0; c < 3; c++) {
-        for (let y = 0; y < height; y++) for (let x = 0; x < size; x++) {
-            if (width == size) { row[y * size + x] = pixels[4 * (y * width + x) + c]; continue }
-            const [first, w] = across[x]
-            let sum = 0
-            for (let k = 0; k < w.length; k++) sum += w[k] * pixels[4 * (y * width + first + k) + c]
-            row[y * size + x] = byte(sum)
-        }
-        for (let y = 0; y < size; y++) for (let x = 0; x < size; x++) {
-            if (height == size) { out[(c * size + y) * size + x] = row[y * size + x]; continue }
-            const [first, w] = down[y]
-            let sum = 0
-            for (let k = 0; k < w.length; k++) sum += w[k] * row[(first + k) * size + x]
-            out[(c * size + y) * size + x] = byte(sum)
-        }
+// A picture -> the three planes of size x size that the network takes, as Pillow would resize them: first the rows, strip by
+// strip, then the columns.
+function planes(picture, size) {
+    const {width, height} = picture, across = weights(width, size), down = weights(height, size)
+    const out = new Uint8Array(3 * size * size), rows = new Uint8Array(3 * height * size)
+    for (const {pixels, top, n} of strips(picture)) for (let c = 0; c < 3; c++) for (let y = 0; y < n; y++) for (let x = 0; x < size; x++) {
+        const at = (c * height + top + y) * size + x
+        if (width == size) { rows[at] = pixels[4 * (y * width + x) + c]; continue }
+        const [first, w] = across[x]
+        let sum = 0
+        for (let k = 0; k < w.length; k++) sum += w[k] * pixels[4 * (y * width + first + k) + c]
+        rows[at] = byte(sum)
+    }
+    for (let c = 0; c < 3; c++) for (let y = 0; y < size; y++) for (let x = 0; x < size; x++) {
+        const at = (c * size + y) * size + x
+        if (height == size) { out[at] = rows[(c * height + y) * size + x]; continue }
+        const [first, w] = down[y]
+        let sum = 0
+        for (let k = 0; k < w.length; k++) sum += w[k] * rows[(c * height + first + k) * size + x]
+        out[at] = byte(sum)
     }
     return out
 }
 
-// A picture as its pixels, upright, transparent parts white.
-async function pixels_of(blob) {
-    const picture = await createImageBitmap(blob)
-    if (picture.width * picture.height > most) throw new Error(`the picture has ${picture.width} x ${picture.height} pixels: make it smaller`)
-    const canvas = Object.assign(document.createElement("canvas"), {width: picture.width, height: picture.height})
-    const pen = canvas.getContext("2d", {willReadFrequently: true})
-    pen.fillStyle = "white"
-    pen.fillRect(0, 0, canvas.width, canvas.height)
-    pen.drawImage(picture, 0, 0)
-    return pen.getImageData(0, 0, canvas.width, canvas.height)
+// The RGBA pixels of a picture in strips from top to bottom, transparent parts white: phones have no canvas for a whole photograph.
+function* strips(picture) {
+    const most_rows = Math.max(1, Math.floor(4e6 / picture.width))
+    for (let top = 0; top < picture.height; top += most_rows) {
+        const n = Math.min(most_rows, picture.height - top)
+        const canvas = Object.assign(document.createElement("canvas"), {width: picture.width, height: n})
+        const pen = canvas.getContext("2d", {willReadFrequently: true})
+        pen.fillStyle = "white"
+        pen.fillRect(0, 0, picture.width, n)
+        pen.drawImage(picture, 0, -top)
+        yield {pixels: pen.getImageData(0, 0, picture.width, n).data, top, n}
+    }
 }
 
 // --- network
@@ -73,8 +76,10 @@ function network() {
 // The classes and their probabilities, most probable first.
 export async function classify(blob) {
     const [{classes, size}, session] = await network()
-    const {data, width, height} = await pixels_of(blob)
-    const images = new ort.Tensor("uint8", planes(data, width, height, size), [1, 3, size, size])
+    const picture = await createImageBitmap(blob, {colorSpaceConversion: "none"}) // upright; colours as they are in the file, as Pillow has them
+    if (picture.width * picture.height > most) throw new Error(`the picture has ${picture.width} x ${picture.height} pixels: make it smaller`)
+    const images = new ort.Tensor("uint8", planes(picture, size), [1, 3, size, size])
+    picture.close()
     const {probabilities} = await session.run({images})
     return classes.map((name, i) => ({name, p: probabilities.data[i]})).sort((a, b) => b.p - a.p)
 }
