@@ -1036,9 +1036,10 @@ def train_once(
     train, valid = train.split(n_valid, seed=0) if n_valid else (train, None)
     if from_first(folder_state(folder, recipe, seed)) == "done":
         run = run_of(folder)
+        if (run.source, run.n_train, run.n_valid) != (train.source, len(train), n_valid):
+            raise InputError(f"{folder} holds a run on other images, {run.source}: choose another --out")
         for path in checkpoints(folder): path.unlink(missing_ok=True)  # left by a process that was killed at its very end
-        if (run.source, run.n_train, run.n_valid) == (train.source, len(train), n_valid): return run
-        raise InputError(f"{folder} holds a run on other images, {run.source}: choose another --out")
+        return run
     trainer = Trainer(recipe, train, valid, seed, device, compiled)
     with locked(folder) if trainer.rank == 0 else contextlib.nullcontext():
         run = trainer.keep_in(folder, data, minutes).fit()
