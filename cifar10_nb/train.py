@@ -193,7 +193,8 @@ def join_ranks(
 ) -> str:  # the device of this process
     "Meet the other processes if torchrun has started several: gloo connects CPUs, nccl GPUs."
     if int(os.environ.get("WORLD_SIZE", 1)) == 1: return device
-    if device in ("auto", "cuda") and torch.cuda.is_available():
+    if (device == "auto" or device.startswith("cuda")) and torch.cuda.is_available():
+        if ":" in device: pick_device(device)  # refuses one that there is not
         here, n = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
         if here > n: raise InputError(f"{here} processes cannot share {n} GPUs: start as many as there are GPUs")
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
@@ -471,8 +472,9 @@ class Trainer:
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
         self.network = torch.compile(self.model, mode=compiled) if compiled else self.model  # the same weights
-        try: compiled and self.warm_up()
-        except (RuntimeError, OSError) as e: raise InputError(f"torch.compile does not work here ({type(e).__name__}): leave --compile out") from e
+        if compiled:
+            try: self.warm_up()
+            except (RuntimeError, OSError) as e: raise InputError(f"torch.compile does not work here ({type(e).__name__}): leave --compile out") from e
         if self.world > 1: self.network = torch.nn.parallel.DistributedDataParallel(self.network)
 
 # %% ../nbs/03_train.ipynb #bb6b56d7
@@ -631,7 +633,7 @@ def chosen(self: Trainer):
 @patch
 def check_loss(self: Trainer):
     "Raise `InputError` if training has diverged: the epoch's loss so far, or a weight, is no finite number."
-    loss = float(self.part["loss"]) / max(1, self.part["batches"])
+    loss = float(self.part["loss"]) / self.part["batches"]
     if math.isfinite(loss) and all(p.isfinite().all() for p in self.model.parameters()): return
     what = f"the loss became {loss}" if not math.isfinite(loss) else "a weight became infinite"
     kept = f" (the last good checkpoint is {last})" if self.folder and (last := newest_checkpoint(self.folder)) else ""
@@ -870,7 +872,7 @@ def keep_in(self: Trainer,
 @patch
 def keep(self: Trainer):
     "Write a checkpoint, keep the one before it, remove older ones; raises `Interrupted` after Ctrl-C."
-    self.check_loss()
+    if self.part["batches"]: self.check_loss()  # at the end of an epoch, end_epoch has done so
     if self.rank == 0:
         data = pack(dict(recipe=asdict(self.recipe), seed=self.seed, data=self.data, images=self.images, **self.state()))
         name = f"checkpoint-{self.step:08}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
@@ -1034,14 +1036,14 @@ def train_once(
     "Hold out the recipe's validation images, train or go on training, score the test images once, save; raises `InputError`."
     n_valid = round(recipe.valid * len(train))
     train, valid = train.split(n_valid, seed=0) if n_valid else (train, None)
-    if from_first(folder_state(folder, recipe, seed)) == "done":
-        run = run_of(folder)
-        if (run.source, run.n_train, run.n_valid) != (train.source, len(train), n_valid):
-            raise InputError(f"{folder} holds a run on other images, {run.source}: choose another --out")
-        for path in checkpoints(folder): path.unlink(missing_ok=True)  # left by a process that was killed at its very end
-        return run
     trainer = Trainer(recipe, train, valid, seed, device, compiled)
     with locked(folder) if trainer.rank == 0 else contextlib.nullcontext():
+        if from_first(folder_state(folder, recipe, seed)) == "done":
+            run = run_of(folder)
+            if (run.source, run.n_train, run.n_valid) != (train.source, len(train), n_valid):
+                raise InputError(f"{folder} holds a run on other images, {run.source}: choose another --out")
+            for path in checkpoints(folder): path.unlink(missing_ok=True)  # left by a process that was killed at its very end
+            return run
         run = trainer.keep_in(folder, data, minutes).fit()
         if trainer.rank > 0: return run  # rank 0 does the rest
         run.test = score(predict_logits(run.model, test), test.y)
@@ -1070,8 +1072,8 @@ def train_apart(
     def one(seed, folder):
         if (Path(folder) / "run.json").exists(): return
         place = places.get()
-        done = subprocess.run([sys.executable, "-m", "cifar10_nb.train", *flags, f"--seed={seed}", f"--out={folder}"], env=env | place, text=True, capture_output=True)
-        places.put(place)
+        try: done = subprocess.run([sys.executable, "-m", "cifar10_nb.train", *flags, f"--seed={seed}", f"--out={folder}"], env=env | place, text=True, capture_output=True)
+        finally: places.put(place)
         last = (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1]
         if done.returncode: raise (KeyboardInterrupt if done.returncode == 130 else InputError)(f"seed {seed}: {last}")
     with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(seeds), unit=" runs", desc=options["recipe"]) as bar:
