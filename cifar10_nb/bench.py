@@ -131,7 +131,7 @@ def overhead(
 ) -> dict:  # images/s of each round "training" and on "one batch", and the "share" of the second that the first reaches
     "How near training comes to the same network and optimiser on one fixed batch, at the recipe's last image size; raises `InputError`."
     from tqdm.auto import tqdm
-    recipe = replace(recipe, sizes=recipe.sizes[-1:], pretrained=False, patience=0, epochs=10_000)
+    recipe = replace(recipe, sizes=recipe.sizes[-1:], hardest=(), pretrained=False, patience=0, epochs=10_000)
     if len(images) < steps * recipe.batch_size: raise InputError(f"{len(images)} images are less than {steps} batches: give more")
     trainer = Trainer(recipe, images.subset(range(steps * recipe.batch_size)), seed=0, device=str(device))
     x, y, index = next(iter(trainer.batches))

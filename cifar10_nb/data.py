@@ -853,13 +853,15 @@ class Batches:
                  seed:int=0):        # seed of the order
         if batch_size < 1: raise InputError(f'batch_size must be at least 1, not {batch_size}')
         self.images, self.batch_size, self.shuffle, self.drop_last = images, batch_size, shuffle, drop_last
-        self.gen = torch.Generator().manual_seed(seed)
+        self.gen, self.only = torch.Generator().manual_seed(seed), None  # only: int64 [m], the places to take images from
 
     def __len__(self):
-        n = len(self.images)
+        n = len(self.images) if self.only is None else len(self.only)
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self):
-        s, n = self.images, len(self.images)
-        order = torch.randperm(n, generator=self.gen) if self.shuffle else torch.arange(n)
-        for index in order.to(s.device).split(self.batch_size)[:len(self)]: yield s.x[index], s.y[index], index
+        s, only = self.images, self.only
+        n = len(s) if only is None else len(only)
+        order = (torch.randperm(n, generator=self.gen) if self.shuffle else torch.arange(n)).to(s.device)
+        if only is not None: order = only[order]
+        for index in order.split(self.batch_size)[:len(self)]: yield s.x[index], s.y[index], index

@@ -198,12 +198,13 @@ class SpeedBlock(nn.Module):
         n_in: int,      # channels in
         n_out: int,     # channels out, at least n_in
         depth: int = 2, # convolutions; with more than two, a shortcut leads around all but the first
+        copies: bool = True,  # begin as copies?
     ):
         super().__init__()
         self.pool, self.act, self.shortcut = nn.MaxPool2d(2), nn.GELU(), depth > 2
         self.convs = nn.ModuleList(nn.Conv2d(n, n_out, 3, padding=1, bias=False) for n in (n_in, *[n_out] * (depth - 1)))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _ in self.convs)
-        for conv in self.convs: nn.init.dirac_(conv.weight[:conv.in_channels])
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n_out, momentum=0.4) for _ in self.convs)
+        for conv in self.convs if copies else (): nn.init.dirac_(conv.weight[:conv.in_channels])
         for norm in self.norms: norm.weight.requires_grad_(False)
 
     def forward(self, x):  # [n, n_in, h, w] -> [n, n_out, h//2, w//2]
@@ -218,13 +219,14 @@ class SpeedCNN(nn.Sequential):
         n_classes: int = 10,            # outputs
         widths: tuple = (64, 256, 256), # channels of the three blocks
         depth: int = 2,                 # convolutions in each of them
+        whitened: bool = True,          # is the first layer computed from images, and frozen? Else it learns as any other
+        copies: bool = True,            # do the blocks begin as copies?
     ):
         w1, w2, w3 = widths
         super().__init__(OrderedDict(
-            stem = nn.Conv2d(3, 24, 2), act = nn.GELU(), block1 = SpeedBlock(24, w1, depth), block2 = SpeedBlock(w1, w2, depth),
-            block3 = SpeedBlock(w2, w3, depth), pool = nn.AdaptiveMaxPool2d(1), flat = nn.Flatten(), head = nn.Linear(w3, n_classes, bias=False)))
-        self.stem.weight.requires_grad_(False)
-        nn.init.zeros_(self.stem.bias)
+            stem = nn.Conv2d(3, 24, 2, bias=False), act = nn.GELU(), block1 = SpeedBlock(24, w1, depth, copies), block2 = SpeedBlock(w1, w2, depth, copies),
+            block3 = SpeedBlock(w2, w3, depth, copies), pool = nn.AdaptiveMaxPool2d(1), flat = nn.Flatten(), head = nn.Linear(w3, n_classes, bias=False)))
+        self.stem.weight.requires_grad_(not whitened)
         with torch.no_grad(): self.head.weight.mul_(1 / 9)  # small outputs at first
 
     @torch.no_grad()
@@ -232,10 +234,11 @@ class SpeedCNN(nn.Sequential):
         images: torch.Tensor, # float [n, 3, h, w], normalised, on the network's device
     ):
         "Set the first layer's filters by the patches of some training images; done once, before training."
-        self.stem.weight.copy_(whitening_filters(images))
+        if not self.stem.weight.requires_grad: self.stem.weight.copy_(whitening_filters(images))
 
 # %% ../nbs/01_models.ipynb #a47a3f06
 models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagenet=resnet18_imagenet, speed_cnn=SpeedCNN,
+    speed_cnn_plain=partial(SpeedCNN, whitened=False, copies=False), speed_cnn_whitened=partial(SpeedCNN, copies=False),
     speed_cnn_wide=partial(SpeedCNN, widths=(128, 384, 384)), speed_cnn_deep=partial(SpeedCNN, widths=(128, 384, 512), depth=3))
 
 def make_model(

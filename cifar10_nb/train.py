@@ -6,7 +6,7 @@
 __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded', 'pick_device', 'has_bf16', 'keep_memory',
            'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first', 'lr_at', 'make_optimizer',
            'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits', 'score', 'BestEpoch',
-           'model_info', 'empty_part', 'Trainer', 'moving_average', 'check_mode', 'device_info', 'commit',
+           'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch', 'check_mode', 'device_info', 'commit',
            'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack', 'checkpoints', 'newest_checkpoint',
            'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken', 'folder_state', 'new_folders', 'free_folders',
            'locked', 'mean_std', 'run_of', 'train_once', 'train_apart', 'run_table', 'cifar10_train']
@@ -53,15 +53,18 @@ class Recipe:
     normalize: str = "data"         # "data": mean and std of the training images; "imagenet": ImageNet's
     epochs: int = 10                # passes over the training images
     batch_size: int = 128           # images a step
+    micro_batch: int = 0            # of which so many go through the network at a time; 0: all
     optimizer: str = "sgd"          # "sgd" (Nesterov), "adamw", "adam" or "muon"
     lr: float = 0.1                 # learning rate at its peak
     momentum: float = 0.9           # of SGD and Muon
-    rest_lr: float = 0.02           # Muon: learning rate of AdamW on all but convolutions, as a share of lr
+    rest_lr: float = 0.02           # Muon: learning rate of AdamW on all but convolutions and biases, as a share of lr
+    bias_lr: float = 0.02           # Muon: the same of AdamW on biases and scales
     weight_decay: float = 5e-4      # on weights of layers; decoupled from the gradient in AdamW
     decay_all: bool = False         # decay biases and normalisation layers too?
     schedule: str = "cosine"        # after warm-up: "cosine" or "linear" to zero, or "constant"
     warmup: float = 0.0             # epochs of linear warm-up from zero
     sizes: tuple = ()               # progressive resizing: image sizes in pixels, each for an equal part of the epochs; (): none
+    hardest: tuple = ()             # shares of the images to train on, each for an equal part of the epochs: those with the largest losses; (): all
     crop: int = 0                   # random crop after padding by so many pixels; 0: none
     crop_mode: str = "zero"         # what the padding holds: "zero" or "reflect"
     flip: str = "none"              # horizontal flip: "none", "random" or "alternating"
@@ -75,6 +78,7 @@ class Recipe:
     ema: float = 0.0                # decay per step of a moving average of the weights; 0: none
     tta: str = "flip"               # test-time augmentation of the second test score: "flip" (2 views) or "full" (6)
     valid: float = 0.1              # share of the training images held out for selection and curves
+    images: int = 0                 # train on so many of the others, every class in proportion; 0: on all of them
     patience: int = 0               # epochs without a better validation accuracy before stopping; 0: never stop
 
     def __post_init__(self): self.check()
@@ -83,9 +87,9 @@ class Recipe:
 _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam", "muon"), schedule=("cosine", "linear", "constant"),
     crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"),
     model=tuple(models))
-_ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), weight_decay=(0, 100),
+_ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), bias_lr=(0, 1e6), weight_decay=(0, 100),
     warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
-    clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), patience=(0, 10_000))
+    clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), images=(0, 10**9), patience=(0, 10_000))
 
 @patch
 def check(self: Recipe):
@@ -99,10 +103,12 @@ def check(self: Recipe):
             raise InputError(f"{name} is {getattr(self, name)}: it must lie between {low:g} and {high:g}")
         if isinstance(getattr(Recipe, name), int) and not isinstance(getattr(self, name), int):
             raise InputError(f"{name} is {getattr(self, name)}: it must be a whole number")
-    for name in ("randaugment", "sizes"):  # lists, when they come out of a JSON file
+    for name in ("randaugment", "sizes", "hardest"):  # lists, when they come out of a JSON file
         object.__setattr__(self, name, tuple(getattr(self, name)))
     if not all(isinstance(s, int) and 8 <= s <= 1024 for s in self.sizes):
         raise InputError(f"sizes is {self.sizes}: each must be a whole number between 8 and 1024")
+    if not all(isinstance(s, (int, float)) and 0 < s <= 1 for s in self.hardest):
+        raise InputError(f"hardest is {self.hardest}: each must be a share above 0, up to 1")
     if self.randaugment:
         if len(self.randaugment) != 2: raise InputError(f"randaugment is {self.randaugment}: give a number of operations and a magnitude")
         RandAugment(*self.randaugment)
@@ -122,7 +128,10 @@ recipes = {r.name: r for r in (
     Recipe("resnet", model="resnet18_cifar", epochs=30, batch_size=384, optimizer="adamw", lr=2e-3, weight_decay=0.02,
         warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16, label_smoothing=0.1),
     Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.05, warmup=5, crop=4, flip="random",
-        randaugment=(2, 7), cutout=16, mixup=0.2, label_smoothing=0.1, patience=8))}
+        randaugment=(2, 7), cutout=16, mixup=0.2, label_smoothing=0.1, patience=8),
+    Recipe("speed", model="speed_cnn", epochs=11, batch_size=500, optimizer="muon", lr=0.2, momentum=0.65, rest_lr=0.02, bias_lr=0.1,
+        weight_decay=0.0, schedule="linear", warmup=0.3, sizes=7 * (24,) + 2 * (28,) + 2 * (32,), crop=2, crop_mode="reflect",
+        hardest=(1, 1, 1, 1, 0.7, 0.65, 0.6, 0.6, 0.55, 0.55, 0.55), flip="alternating", label_smoothing=0.1, tta="full", valid=0.0))}
 
 def get_recipe(
     name: str,    # a key of `recipes`
@@ -232,7 +241,7 @@ def after_first(
 # %% ../nbs/03_train.ipynb #ac302add
 def lr_at(
     recipe: Recipe,
-    step: int,             # steps done so far
+    step: float,           # steps done so far
     steps_per_epoch: int,
 ) -> float:  # the learning rate of the next step
     "Linear warm-up from zero to `recipe.lr`, then a cosine or a straight line to zero at the end, or constant."
@@ -258,8 +267,8 @@ def make_optimizer(
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     if filters:
-        for group in groups: group["share"] = recipe.rest_lr
-        return Together(Muon(filters, recipe.lr, recipe.momentum), torch.optim.AdamW(groups, lr=recipe.lr * recipe.rest_lr))
+        for group, share in zip(groups, (recipe.rest_lr, recipe.bias_lr)): group |= dict(share=share, lr=recipe.lr * share)
+        return Together(Muon(filters, recipe.lr, recipe.momentum), torch.optim.AdamW(groups))
     return (torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW)(groups, lr=recipe.lr)
 
 # %% ../nbs/03_train.ipynb #a3b02306
@@ -269,9 +278,13 @@ def orthogonalize(
 ) -> torch.Tensor:  # the same shape, all singular values near 1
     "The nearest matrix with orthonormal rows (or columns), by Newton-Schulz iteration (Jordan et al., 2024)."
     x = (g if g.shape[0] <= g.shape[1] else g.T) / (g.norm() + 1e-7)
-    for _ in range(steps):
-        square = x @ x.T
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    square, total = x @ x.T, None
+    for i in range(steps):
+        factor = torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315)
+        factor.diagonal().add_(3.4445)
+        total = factor if total is None else factor @ total
+        if i < steps - 1: square = factor @ square @ factor
+    x = total @ x
     return x if g.shape[0] <= g.shape[1] else x.T
 
 # %% ../nbs/03_train.ipynb #6dcf0e3c
@@ -455,6 +468,7 @@ class Trainer:
             raise InputError(f"{self.world} processes cannot share batches of {n} images: choose a --batch-size that {self.world} divides")
         self.folder, self.data, self.stop, self.all_stop, self.commit, self.compiled = None, "", False, False, commit(), compiled
         if self.device.type == "cpu": keep_memory()
+        self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
         for_init, for_order, for_chance = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
         kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model == "resnet18_imagenet" else {}
@@ -466,11 +480,12 @@ class Trainer:
             self.model.info = info
             if hasattr(model, "whiten"): model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
             self.batches = Batches(self.train, recipe.batch_size, drop_last=len(train) > recipe.batch_size, seed=for_order)
+            self.steps = len(self.batches)  # of an epoch with all images
             self.chance = torch.Generator().manual_seed(for_chance)  # on the CPU: the same dice on every device
             self.augment = recipe.augmentation(info, for_chance)
             self.optimizer = make_optimizer(self.model, recipe)
+            self.losses = torch.full((len(train),), math.inf, device=self.device)  # of each image, when last seen
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
-        self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
         self.network = torch.compile(self.model, mode=compiled) if compiled else self.model  # the same weights
         if compiled:
             try: self.warm_up()
@@ -487,11 +502,42 @@ def moving_average(
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 # %% ../nbs/03_train.ipynb #ffffccb1
+def of_epoch(
+    values: tuple,  # share the epochs equally
+    epoch: int,     # from 0
+    epochs: int,    # of the run
+):
+    "The one of some values whose turn it is; the last epoch has the last one."
+    return values[math.ceil((epoch + 1) * len(values) / epochs) - 1]
+
 @patch(as_prop=True)
 def size(self: Trainer):
-    "Height of the images in this epoch, in pixels: the recipe's `sizes` share the epochs equally, and the last epoch has the last one."
+    "Height of the images in this epoch, in pixels."
     r = self.recipe
-    return r.sizes[math.ceil((self.epoch + 1) * len(r.sizes) / r.epochs) - 1] if r.sizes else self.train.size
+    return of_epoch(r.sizes, self.epoch, r.epochs) if r.sizes else self.train.size
+
+@patch
+def count(self: Trainer,
+    epoch: int,  # from 0
+) -> int:
+    "How many images there are to choose from in an epoch: the recipe's share of them, and at least a batch."
+    r, n = self.recipe, len(self.train)
+    return max(min(r.batch_size, n), round(of_epoch(r.hardest, epoch, r.epochs) * n)) if r.hardest else n
+
+@patch
+def choose(self: Trainer):
+    "Decide which images this epoch trains on: those with the largest losses, if not all. One that was not seen has an infinite loss."
+    n, self.batches.only = self.count(self.epoch), None
+    if n < len(self.train):
+        self.batches.only = self.losses.argsort(descending=True, stable=True)[:n].sort().values
+        self.losses[self.batches.only] = math.inf
+    else: self.losses.fill_(math.inf)
+
+@patch(as_prop=True)
+def lr(self: Trainer):
+    "Learning rate of the next step. What part of the epoch is done decides it, however many steps the epoch has."
+    done = self.epoch * self.steps + self.part["batches"] * self.steps / len(self.batches)
+    return lr_at(self.recipe, done, self.steps)
 
 # %% ../nbs/03_train.ipynb #57e9a001
 @patch
@@ -508,20 +554,22 @@ def prepared(self: Trainer,
 def take_step(self: Trainer,
     x: torch.Tensor,  # of `prepared`
     y: torch.Tensor,  # int64 [n], or float [n, classes]
-) -> tuple:  # loss and outputs [n, classes], both on the device, before the step
+) -> tuple:  # losses [n] and outputs [n, classes], both on the device, before the step
     "One step of the optimiser."
-    r, lr = self.recipe, lr_at(self.recipe, self.step, len(self.batches))
+    r, lr = self.recipe, self.lr
     for group in self.optimizer.param_groups: group["lr"] = lr * group.get("share", 1)
-    with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-        out = self.network(x)
-        loss = F.cross_entropy(out, y, label_smoothing=r.label_smoothing)
     self.optimizer.zero_grad()
-    loss.backward()
+    outs, losses, at_once = [], [], r.micro_batch or len(x)
+    for part, labels in zip(x.split(at_once), y.split(at_once)):  # their gradients add up
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            outs.append(self.network(part))
+            losses.append(F.cross_entropy(outs[-1], labels, label_smoothing=r.label_smoothing, reduction="none"))
+        (losses[-1].sum() / len(x)).backward()
     if r.clip: torch.nn.utils.clip_grad_norm_(self.model.parameters(), r.clip)
     self.optimizer.step()
     if self.average: self.average.update_parameters(self.model)
     self.step += 1
-    return loss.detach(), out.detach()
+    return torch.cat(losses).detach(), torch.cat(outs).detach()
 
 # %% ../nbs/03_train.ipynb #5111e627
 _modes = "default", "reduce-overhead", "max-autotune"
@@ -536,7 +584,7 @@ def check_mode(
 def warm_up(self: Trainer):
     "Compile the network for all image sizes of the recipe."
     kept = {k: v.clone() for k, v in self.model.state_dict().items()}
-    y = torch.zeros(min(self.recipe.batch_size, len(self.train)), dtype=torch.int64, device=self.device)
+    y = torch.zeros(min(self.recipe.micro_batch or self.recipe.batch_size, len(self.train)), dtype=torch.int64, device=self.device)
     for size in dict.fromkeys(self.recipe.sizes or [self.train.size]):
         x = torch.zeros(len(y), 3, size, size, device=self.device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16): loss = F.cross_entropy(self.network(x), y)
@@ -580,12 +628,14 @@ def one_epoch(self: Trainer,
     part = self.part
     accuracy = dict(accuracy=_accuracy(self.history[-1])) if self.history else {}
     self.order = self.batches.gen.get_state()  # from here the epoch's order can be made again
+    if not part["batches"]: self.choose()
     self.model.train()
     for i, (x, y, index) in enumerate(self.batches):
         if i < part["batches"]: continue  # done before an interruption
-        x, y = self.own_share(*self.prepared(x, y, index))
-        loss, out = self.take_step(x, y)
-        loss, hits = self.agreed(loss, (out.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum())
+        x, y, own = self.own_share(*self.prepared(x, y, index), index)
+        losses, out = self.take_step(x, y)
+        self.losses[own] = losses
+        loss, hits = self.agreed(losses.mean(), (out.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum())
         part["batches"], part["seen"], part["loss"], part["hits"] = i + 1, part["seen"] + len(index), part["loss"] + loss, part["hits"] + hits
         bar.update(len(index))
         if self.device.type == "cpu": bar.set_postfix(epoch=self.epoch + 1, loss=f"{loss.item():.3f}", **accuracy, refresh=False)
@@ -593,7 +643,8 @@ def one_epoch(self: Trainer,
             self.watch.lap()
             self.keep()
             self.watch.restart()
-    return dict(lr=lr_at(self.recipe, self.step - 1, len(self.batches)), train_loss=float(part["loss"]) / len(self.batches),
+    if self.world > 1: dist.all_reduce(self.losses, dist.ReduceOp.MIN)  # each rank knows those of its own share
+    return dict(lr=self.optimizer.param_groups[0]["lr"], train_loss=float(part["loss"]) / len(self.batches),
                 train_top1=float(part["hits"]) / part["seen"])
 
 def _accuracy(row):
@@ -605,10 +656,11 @@ def _accuracy(row):
 def fit(self: Trainer):  # gives a `Run`
     "Train for the recipe's epochs, or until early stopping; raises `InputError` when the loss is not finite any more."
     from tqdm.auto import tqdm
-    r, n = self.recipe, min(len(self.train), len(self.batches) * self.batches.batch_size)
+    r, bs, drop = self.recipe, self.batches.batch_size, self.batches.drop_last
+    total = sum((n := self.count(e)) - (n % bs if drop else 0) for e in range(r.epochs))
     in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules  # a log needs no ten lines a second
     careful = self.finishing_steps() if self.folder else contextlib.nullcontext()
-    with careful, tqdm(total=r.epochs * n, initial=self.seen + self.part["seen"], unit=" images", unit_scale=True,
+    with careful, tqdm(total=total, initial=self.seen + self.part["seen"], unit=" images", unit_scale=True,
                        desc=r.name, mininterval=10 if in_log else 0.2, disable=self.rank > 0) as bar:
         while self.epoch < r.epochs and not self.best.over(self.epoch):
             with self.watch: row = self.one_epoch(bar)
@@ -638,7 +690,7 @@ def check_loss(self: Trainer):
     what = f"the loss became {loss}" if not math.isfinite(loss) else "a weight became infinite"
     kept = f" (the last good checkpoint is {last})" if self.folder and (last := newest_checkpoint(self.folder)) else ""
     raise InputError(f"{what} in epoch {self.epoch + 1}, by step {self.step}, at learning rate "
-                     f"{lr_at(self.recipe, self.step - 1, len(self.batches)):.3g}: use a smaller --lr{kept}")
+                     f"{self.optimizer.param_groups[0]['lr']:.3g}: use a smaller --lr{kept}")
 
 # %% ../nbs/03_train.ipynb #5a09996b
 @patch
@@ -831,7 +883,8 @@ def state(self: Trainer) -> dict:
     return dict(model=self.model.state_dict(), optimizers=[o.state_dict() for o in self.optimizers],
         average=self.average.state_dict() if self.average else None, best=vars(self.best), order=self.order,
         chance=self.chance.get_state(), part={k: v.item() if torch.is_tensor(v) else v for k, v in self.part.items()},
-        history=self.history, epoch=self.epoch, step=self.step, seen=self.seen, flops=self.flops, seconds=self.watch.seconds)
+        history=self.history, epoch=self.epoch, step=self.step, seen=self.seen, flops=self.flops, seconds=self.watch.seconds,
+        losses=self.losses, only=self.batches.only)
 
 @patch
 def restore(self: Trainer,
@@ -845,6 +898,8 @@ def restore(self: Trainer,
     self.batches.gen.set_state(state["order"])
     self.chance.set_state(state["chance"])
     self.watch.seconds = state["seconds"]
+    self.losses.copy_(state["losses"])
+    self.batches.only = None if state["only"] is None else state["only"].to(self.device)
     for name in ("part", "history", "epoch", "step", "seen", "flops"): setattr(self, name, state[name])
 
 # %% ../nbs/03_train.ipynb #b58b292e
@@ -1036,6 +1091,7 @@ def train_once(
     "Hold out the recipe's validation images, train or go on training, score the test images once, save; raises `InputError`."
     n_valid = round(recipe.valid * len(train))
     train, valid = train.split(n_valid, seed=0) if n_valid else (train, None)
+    if 0 < recipe.images < len(train): train = train.split(recipe.images, seed=1)[1]
     trainer = Trainer(recipe, train, valid, seed, device, compiled)
     with locked(folder) if trainer.rank == 0 else contextlib.nullcontext():
         if from_first(folder_state(folder, recipe, seed)) == "done":
@@ -1140,7 +1196,7 @@ def _as_json(runs, folders):
 # %% ../nbs/03_train.ipynb #d979e492
 @command
 def cifar10_train(
-    recipe: str = "small",    # small, scratch, transfer, resnet or final
+    recipe: str = "small",    # small, speed, scratch, transfer, resnet or final
     data: str = "auto",       # auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
     epochs: int = None,       # passes over the training images, instead of the recipe's; the warm-up shrinks with them
     batch_size: int = None,   # images a step, instead of the recipe's

@@ -12,7 +12,7 @@ from test_commands import here, one_line, trained  # noqa: F401
 from test_commands import run as run_script
 
 from cifar10_nb import results as results_module
-from cifar10_nb.results import arms, cifar10_ablate, cifar10_compare, cifar10_file
+from cifar10_nb.results import arms, cifar10_ablate, cifar10_compare, cifar10_file, ladder
 from cifar10_nb.train import cifar10_train
 
 commands = {f.__name__: f for f in (cifar10_ablate, cifar10_compare, cifar10_file, cifar10_train)}
@@ -143,7 +143,7 @@ def test_help(here, command, options):  # noqa: F811
 
 def test_ablation(here, monkeypatch):  # noqa: F811
     few = {name: replace(arms[name], epochs=1, batch_size=20) for name in ("all", "no MixUp")}
-    monkeypatch.setattr(results_module, "arms", few)
+    monkeypatch.setitem(results_module.studies, "ablation", few)
     args = ("cifar10_ablate", "--data", "images", "--seeds", 2)
     first = run(*args, cwd=here)
     assert first.returncode == 0, first.stderr
@@ -157,3 +157,10 @@ def test_ablation(here, monkeypatch):  # noqa: F811
     assert sum(p.stat().st_mtime_ns == t for p, t in kept.items()) == 3
     one_line(run(*args[:1], "--data", "drawn", "--seeds", 1, cwd=here), "holds", "--out")
     one_line(run("cifar10_ablate", "--seeds", 0, cwd=here), "--seeds is 0")
+    one_line(run("cifar10_ablate", "--study", "lader", cwd=here), "no study is called 'lader'", "ladder")
+    steps = {name: (replace(r, epochs=1, warmup=0, batch_size=20, model="small_cnn"), base) for name, (r, base) in [*ladder.items()][:2]}
+    monkeypatch.setattr(results_module, "ladder", steps)
+    monkeypatch.setitem(results_module.studies, "ladder", {name: r for name, (r, _) in steps.items()})
+    done = run("cifar10_ablate", "--data", "images", "--study", "ladder", "--seeds", 1, cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert [row.split(" | ")[0][2:] for row in done.stdout.strip().splitlines()[2:]] == [*steps]

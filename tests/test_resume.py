@@ -114,3 +114,17 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path):
     trainer.model.head.weight.data.fill_(float("inf"))
     with pytest.raises(InputError, match=f"the loss became nan in epoch 1.*the last good checkpoint is {good}"): trainer.fit()
     assert newest_checkpoint(tmp_path) == good
+
+
+def test_a_run_that_skips_images_goes_on_with_the_same_ones(tmp_path):
+    train, recipe = drawn(200, 10)[0], replace(recipes["small"], epochs=4, batch_size=50, sizes=(), hardest=(1, 0.6))
+    whole, stops = Trainer(recipe, train, device="cpu").fit(), 0
+    while True:  # one step in each life
+        trainer = Trainer(recipe, train, device="cpu").keep_in(tmp_path)
+        trainer.stop = True  # as Ctrl-C does
+        try: run = trainer.fit()
+        except Interrupted: stops += 1
+        else: break
+    assert stops == 4 + 4 + 2 + 2
+    assert run.pflop == whole.pflop
+    for a, b in zip(whole.model.state_dict().values(), run.model.state_dict().values(), strict=True): assert torch.equal(a, b)
