@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from folders import write_images
 
 from cifar10_nb.data import InputError, drawn
