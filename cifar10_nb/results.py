@@ -508,7 +508,7 @@ arms = {r.name: r for r in (_all,
 # %% ../nbs/05_results.ipynb #4aecbd37
 def climb(
     start: Recipe,
-    *steps,  # (name, kept, changes): `changes` is a dict of a recipe's fields
+    *steps,  # (name, kept, changes), the last a dict of a recipe's fields
 ) -> dict:  # name -> (Recipe, the name of the one that it changes)
     "Recipes that each add one change to the newest one that was kept."
     ladder, base = {start.name: (start, "")}, start
