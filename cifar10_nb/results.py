@@ -449,19 +449,26 @@ def cifar10_compare(
     print(jsonlib.dumps(answer) if json else _models_report(answer))
 
 # %% ../nbs/05_results.ipynb #1d8458b8
+def _by_name(results):
+    "Runs by the name of their recipe and by their seed."
+    runs = {}
+    for r in results: runs.setdefault(r["recipe"]["name"], {})[r["seed"]] = r
+    return runs
+
+def _gain(runs, base):
+    "Paired difference in test accuracy between two rows of `_by_name`, over the seeds that both have; None if there are none."
+    seeds = sorted(runs.keys() & base.keys())
+    return paired_difference(*([row[s]["test"]["top1"] for s in seeds] for row in (runs, base))) if seeds else None
+
 def ablation(
     results: list,       # of dicts as in run.json, told apart by the name of their recipe
     base: str = "base",  # the arm to compare with
 ) -> list:  # of dicts: name, scores (of all runs), difference (an Interval, or None without common seeds)
     "Each arm's test accuracies and its paired difference to the base over the seeds that both have: greatest loss first."
-    arms = {}
-    for r in results: arms.setdefault(r["recipe"]["name"], {})[r["seed"]] = r["test"]["top1"]
+    arms = _by_name(results)
     if base not in arms: raise InputError(f"no run is called {base!r}: there are {', '.join(arms) or 'none at all'}")
-    rows = []
-    for name, scores in arms.items():
-        seeds = sorted(scores.keys() & arms[base].keys())
-        gain = paired_difference([scores[s] for s in seeds], [arms[base][s] for s in seeds]) if seeds else None
-        rows.append(dict(name=name, scores=list(scores.values()), difference=gain))
+    rows = [dict(name=name, scores=[r["test"]["top1"] for r in runs.values()], difference=_gain(runs, arms[base]))
+            for name, runs in arms.items()]
     return sorted(rows, key=lambda r: (r["name"] != base, r["difference"].mean if r["difference"] else 0, r["name"]))
 
 # %% ../nbs/05_results.ipynb #ab1a7e02
@@ -522,17 +529,16 @@ def ladder_table(
     ladder: dict,   # of climb
 ) -> str:  # Markdown
     "Each step's accuracy, its paired difference to the step it stands on, and what a run cost."
-    scores, kept = {}, {base for _, base in ladder.values()} | {[*ladder][-1]}
-    for r in results: scores.setdefault(r["recipe"]["name"], {})[r["seed"]] = r
+    rows, kept = _by_name(results), {base for _, base in ladder.values()} | {[*ladder][-1]}
     lines = ["| step | runs | test accuracy | difference in points | with TTA | PFLOP | seconds |", "|---|---:|---:|---:|---:|---:|---:|"]
     for name, (_, base) in ladder.items():
-        if name not in scores: continue
-        runs, before = scores[name], scores.get(base, {})
-        top1 = lambda key, runs=runs: percent([r[key]["top1"] for r in runs.values()])
-        seeds, mean = sorted(runs.keys() & before.keys()), lambda key: mean_std([r[key] for r in runs.values()])[0]
-        gain = paired_difference([runs[s]["test"]["top1"] for s in seeds], [before[s]["test"]["top1"] for s in seeds]) if seeds else None
-        said = f"{100 * gain.mean:+.2f}" if gain else ""
-        lines.append(f"| {name if name in kept else f'({name})'} | {len(runs)} | {top1('test')} | {said} | {top1('test_tta')} | {mean('pflop'):.4f} | {mean('seconds'):,.0f} |")
+        if name not in rows: continue
+        runs, gain = rows[name].values(), _gain(rows[name], rows.get(base, {}))
+        test, tta = (percent([r[key]["top1"] for r in runs]) for key in ("test", "test_tta"))
+        pflop, seconds = (mean_std([r[key] for r in runs])[0] for key in ("pflop", "seconds"))
+        cells = (name if name in kept else f"({name})", len(runs), test, f"{100 * gain.mean:+.2f}" if gain else "", tta,
+                 f"{pflop:.4f}", f"{seconds:,.0f}")
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 # %% ../nbs/05_results.ipynb #bf84f7f6

@@ -87,8 +87,8 @@ class Recipe:
 _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam", "muon"), schedule=("cosine", "linear", "constant"),
     crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"),
     model=tuple(models))
-_ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), bias_lr=(0, 1e6), weight_decay=(0, 100),
-    warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
+_ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1),
+    rest_lr=(0, 1e6), bias_lr=(0, 1e6), weight_decay=(0, 100), warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
     clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), images=(0, 10**9), patience=(0, 10_000))
 
 @patch
@@ -443,11 +443,12 @@ def augmentation(self: Recipe,
     if self.cutmix: steps.append(CutMix(self.cutmix, n))
     return Compose(steps)
 
-# %% ../nbs/03_train.ipynb #40dbe609
+# %% ../nbs/03_train.ipynb #dd7db6ea
 def empty_part() -> dict:
     "The running totals of an epoch that has just begun: batches and images seen, sum of the losses, right answers."
     return dict(batches=0, seen=0, loss=0.0, hits=0)
 
+# %% ../nbs/03_train.ipynb #40dbe609
 class Trainer:
     "All that changes while a run goes on."
     def __init__(self,
@@ -468,7 +469,6 @@ class Trainer:
             raise InputError(f"{self.world} processes cannot share batches of {n} images: choose a --batch-size that {self.world} divides")
         self.folder, self.data, self.stop, self.all_stop, self.commit, self.compiled = None, "", False, False, commit(), compiled
         if self.device.type == "cpu": keep_memory()
-        self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
         for_init, for_order, for_chance = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
         kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model == "resnet18_imagenet" else {}
@@ -486,6 +486,7 @@ class Trainer:
             self.optimizer = make_optimizer(self.model, recipe)
             self.losses = torch.full((len(train),), math.inf, device=self.device)  # of each image, when last seen
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
+        self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
         self.network = torch.compile(self.model, mode=compiled) if compiled else self.model  # the same weights
         if compiled:
             try: self.warm_up()
