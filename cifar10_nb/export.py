@@ -129,7 +129,7 @@ def to_int8(
     path,              # of the file to write
     images: torch.Tensor,  # uint8 [n, 3, h, w]: training images to measure the activations with
 ) -> Path:
-    "Quantise an ONNX file to eight bits: weights by channel, activations by what they are on `images`; raises `InputError` without `[export]`."
+    "Quantise an ONNX file to eight bits: weights by channel, in seven of them, activations by what they are on `images`; raises `InputError` without `[export]`."
     _packages()
     import logging
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -141,7 +141,7 @@ def to_int8(
         quant_pre_process(str(source), f"{d}/prepared.onnx", skip_symbolic_shape=True)
         before, logger = logging.root.level, logging.getLogger()
         logger.setLevel(logging.ERROR)
-        try: quantize_static(f"{d}/prepared.onnx", f"{d}/int8.onnx", Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+        try: quantize_static(f"{d}/prepared.onnx", f"{d}/int8.onnx", Reader(), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
                              activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
         finally: logger.setLevel(before)
         write_atomic(path, Path(f"{d}/int8.onnx").read_bytes())

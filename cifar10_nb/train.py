@@ -7,9 +7,10 @@ __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded',
            'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first', 'lr_at', 'make_optimizer',
            'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits', 'score', 'BestEpoch',
            'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch', 'check_mode', 'device_info', 'commit',
-           'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack', 'checkpoints', 'newest_checkpoint',
-           'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken', 'folder_state', 'new_folders', 'free_folders',
-           'locked', 'mean_std', 'run_of', 'train_once', 'train_apart', 'run_table', 'cifar10_train']
+           'cpu_name', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack', 'checkpoints',
+           'newest_checkpoint', 'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken', 'folder_state',
+           'new_folders', 'free_folders', 'locked', 'mean_std', 'run_of', 'train_once', 'train_apart', 'run_table',
+           'cifar10_train']
 
 # %% ../nbs/03_train.ipynb #c9411f4d
 import contextlib
@@ -132,6 +133,10 @@ recipes = {r.name: r for r in (
     Recipe("speed", model="speed_cnn", epochs=11, batch_size=500, optimizer="muon", lr=0.2, momentum=0.65, rest_lr=0.02, bias_lr=0.1,
         weight_decay=0.0, schedule="linear", warmup=0.3, sizes=7 * (24,) + 2 * (28,) + 2 * (32,), crop=2, crop_mode="reflect",
         hardest=(1, 1, 1, 1, 0.7, 0.65, 0.6, 0.6, 0.55, 0.55, 0.55), flip="alternating", label_smoothing=0.1, tta="full", valid=0.0))}
+recipes |= {r.name: r for r in (
+    replace(recipes["speed"], name="speed95", model="speed_cnn_wide", epochs=15, batch_size=1000, sizes=(24, 28, 32), hardest=(), label_smoothing=0.2),
+    replace(recipes["speed"], name="speed96", model="speed_cnn_deep", epochs=40, batch_size=1000, sizes=(24, 28, 32, 32), hardest=(), crop=4, cutout=12,
+        label_smoothing=0.2))}
 
 def get_recipe(
     name: str,    # a key of `recipes`
@@ -730,14 +735,22 @@ def commit() -> str:  # a git hash, "+changes" behind it if the package differs 
         return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain", "--", ".").strip() else "")
     except (OSError, subprocess.CalledProcessError): return ""
 
+def cpu_name(
+    cpuinfo: str,  # what Linux writes into /proc/cpuinfo
+) -> str:  # "" if it says no name
+    "The model name of a CPU; a name without a number, such as many virtual machines give, with family and model behind it."
+    said = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in cpuinfo.strip().split("\n\n")[0].splitlines())}
+    name, numbers = said.get("model name", ""), [f"{k.split()[-1]} {said[k]}" for k in ("cpu family", "model") if k in said]
+    return f"{name} ({', '.join(numbers)})" if name and numbers and not re.search(r"\d", name) else name
+
 def device_name(
     device: torch.device,
 ) -> str:
     "A device as people call it, such as the model name of the CPU."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
-    with contextlib.suppress(OSError, StopIteration), open("/proc/cpuinfo") as f:
-        return next(line for line in f if line.startswith("model name")).split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    name = ""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as f: name = cpu_name(f.read())
+    return name or platform.processor() or platform.machine()
 
 # %% ../nbs/03_train.ipynb #750d18df
 @dataclass
@@ -1197,7 +1210,7 @@ def _as_json(runs, folders):
 # %% ../nbs/03_train.ipynb #d979e492
 @command
 def cifar10_train(
-    recipe: str = "small",    # small, speed, scratch, transfer, resnet or final
+    recipe: str = "small",    # small, speed, speed95, speed96, scratch, transfer, resnet or final
     data: str = "auto",       # auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
     epochs: int = None,       # passes over the training images, instead of the recipe's; the warm-up shrinks with them
     batch_size: int = None,   # images a step, instead of the recipe's

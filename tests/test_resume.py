@@ -68,10 +68,11 @@ def test_ctrl_c_and_resume(here):
 
 def test_kill_and_the_same_command_again(here):
     folder = here / "runs/small-images-seed0"
-    an_epoch = json.loads((here / "whole/run.json").read_text())["seconds"] / 8
     process = start("--seed", "0", cwd=here)
     wait_for_checkpoint(folder, process)
-    time.sleep(an_epoch / 2)
+    began = time.monotonic()
+    wait_for_checkpoint(folder, process, 2)
+    time.sleep((time.monotonic() - began) / 2)  # into the middle of the third epoch
     process.kill()
     assert process.wait() == -signal.SIGKILL
     process.communicate()
