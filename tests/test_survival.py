@@ -41,7 +41,7 @@ def start(here, *args, **environment):
 
 def finish(here, *args):
     process = start(here, *args)
-    process.join(300)
+    process.join(900)
     return process.exitcode, (here / "said.err").read_text()
 
 
@@ -83,7 +83,7 @@ def test_killed_at_random_moments(here):
 @pytest.mark.parametrize("times", [1, 2, 5, 82])  # 80 checkpoints, the weights, run.json
 def test_killed_before_a_file_is_in_its_place(here, times):
     process = start(here, "--out", f"torn{times}", DIE_AT_RENAME=str(times))
-    process.join(60)
+    process.join(900)
     assert process.exitcode == -signal.SIGKILL
     names = [p.name for p in (here / f"torn{times}").iterdir()]
     assert sum(name.endswith(".tmp") for name in names) == 1 and len(names) == min(times, 3) + (times == 82), names  # two checkpoints are kept
