@@ -133,10 +133,9 @@ recipes = {r.name: r for r in (
     Recipe("speed", model="speed_cnn", epochs=11, batch_size=500, optimizer="muon", lr=0.2, momentum=0.65, rest_lr=0.02, bias_lr=0.1,
         weight_decay=0.0, schedule="linear", warmup=0.3, sizes=7 * (24,) + 2 * (28,) + 2 * (32,), crop=2, crop_mode="reflect",
         hardest=(1, 1, 1, 1, 0.7, 0.65, 0.6, 0.6, 0.55, 0.55, 0.55), flip="alternating", label_smoothing=0.1, tta="full", valid=0.0))}
-recipes |= {r.name: r for r in (
-    replace(recipes["speed"], name="speed95", model="speed_cnn_wide", epochs=15, batch_size=1000, sizes=(24, 28, 32), hardest=(), label_smoothing=0.2),
-    replace(recipes["speed"], name="speed96", model="speed_cnn_deep", epochs=40, batch_size=1000, sizes=(24, 28, 32, 32), hardest=(), crop=4, cutout=12,
-        label_smoothing=0.2))}
+recipes["speed95"] = replace(recipes["speed"], name="speed95", model="speed_cnn_wide", epochs=15, batch_size=1000, sizes=(24, 28, 32), hardest=(),
+    label_smoothing=0.2)
+recipes["speed96"] = replace(recipes["speed95"], name="speed96", model="speed_cnn_deep", epochs=40, sizes=(24, 28, 32, 32), crop=4, cutout=12)
 
 def get_recipe(
     name: str,    # a key of `recipes`
