@@ -60,26 +60,39 @@ def test_a_run_of_two_ranks(here):  # noqa: F811
     assert json.loads((here / "two/run.json").read_text())["images_per_s"] == said["images_per_s"]
 
 
-def test_a_killed_rank_ends_the_job_and_one_process_goes_on(here):  # noqa: F811
-    job = subprocess.Popen([*torchrun, *train, "--epochs", "200", "--save-every", "0", "--out", "killed"], cwd=here, text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=quiet())
-    while not list((here / "killed").glob("checkpoint-*")):
+def begun(cwd, *command, **kwargs): return subprocess.Popen(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
+
+
+def newest(folder): return max(folder.glob("checkpoint-*"), default=Path())
+
+
+def goes_further(job, folder):
+    "Wait for a checkpoint newer than those that are there."
+    kept = newest(folder)
+    while newest(folder) <= kept:
         assert job.poll() is None, job.communicate()
         time.sleep(0.05)
+
+
+def test_a_killed_rank_ends_the_job_and_another_number_goes_on(here):  # noqa: F811
+    folder, command = here / "killed", Path(sys.executable).parent / "cifar10_train"
+    job = begun(here, *torchrun, *train, "--epochs", "200", "--save-every", "0", "--out", "killed", env=quiet())
+    goes_further(job, folder)
     workers = [int(p) for p in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()]
     assert len(workers) == 2
     os.kill(workers[1], signal.SIGKILL)
     job.communicate(timeout=120)
     assert job.returncode != 0
-    kept = sorted((here / "killed").glob("checkpoint-*"))[-1]
-    second = subprocess.Popen([Path(sys.executable).parent / "cifar10_train", "--resume", "killed"], cwd=here, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while kept.exists() and sorted((here / "killed").glob("checkpoint-*"))[-1] <= kept:  # until it has gone further
-        assert second.poll() is None, second.communicate()
-        time.sleep(0.05)
-    second.send_signal(signal.SIGTERM)  # as Ctrl-C
-    err = second.communicate()[1]
-    assert second.returncode == 130 and "to go on: cifar10_train --resume killed" in err.splitlines()[-1]
+    alone = begun(here, command, "--resume", "killed")
+    goes_further(alone, folder)
+    alone.send_signal(signal.SIGTERM)  # as Ctrl-C
+    err = alone.communicate()[1]
+    assert alone.returncode == 130 and "to go on: cifar10_train --resume killed" in err.splitlines()[-1]
+    two = begun(here, *torchrun, "-m", "cifar10_nb.train", "--resume", "killed", env=quiet())
+    goes_further(two, folder)
+    two.send_signal(signal.SIGTERM)
+    err = two.communicate(timeout=120)[1]
+    assert two.returncode != 0 and newest(folder).exists(), err
 
 
 def test_batches_that_cannot_be_shared(here):  # noqa: F811
