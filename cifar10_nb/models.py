@@ -217,15 +217,15 @@ class SpeedCNN(nn.Sequential):
     "A frozen whitening layer, three blocks of convolutions, global max-pooling, a linear layer; any input from 9x9 up."
     def __init__(self,
         n_classes: int = 10,            # outputs
-        widths: tuple = (64, 256, 256), # channels of the three blocks
-        depth: int = 2,                 # convolutions in each of them
+        widths: tuple = (64, 192, 256), # channels of the three blocks
+        depths: tuple = (2, 2, 3),      # convolutions in each of them
         whitened: bool = True,          # is the first layer computed from images, and frozen? Else it learns as any other
         copies: bool = True,            # do the blocks begin as copies?
     ):
-        w1, w2, w3 = widths
+        block1, block2, block3 = (SpeedBlock(*n, depth, copies) for *n, depth in zip((24, *widths), widths, depths))
         super().__init__(OrderedDict(
-            stem = nn.Conv2d(3, 24, 2, bias=False), act = nn.GELU(), block1 = SpeedBlock(24, w1, depth, copies), block2 = SpeedBlock(w1, w2, depth, copies),
-            block3 = SpeedBlock(w2, w3, depth, copies), pool = nn.AdaptiveMaxPool2d(1), flat = nn.Flatten(), head = nn.Linear(w3, n_classes, bias=False)))
+            stem = nn.Conv2d(3, 24, 2, bias=False), act = nn.GELU(), block1 = block1, block2 = block2, block3 = block3,
+            pool = nn.AdaptiveMaxPool2d(1), flat = nn.Flatten(), head = nn.Linear(widths[-1], n_classes, bias=False)))
         self.stem.weight.requires_grad_(not whitened)
         with torch.no_grad(): self.head.weight.mul_(1 / 9)  # small outputs at first
 
@@ -239,7 +239,8 @@ class SpeedCNN(nn.Sequential):
 # %% ../nbs/01_models.ipynb #a47a3f06
 models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagenet=resnet18_imagenet, speed_cnn=SpeedCNN,
     speed_cnn_plain=partial(SpeedCNN, whitened=False, copies=False), speed_cnn_whitened=partial(SpeedCNN, copies=False),
-    speed_cnn_wide=partial(SpeedCNN, widths=(128, 384, 384)), speed_cnn_deep=partial(SpeedCNN, widths=(128, 384, 512), depth=3))
+    speed_cnn_wide=partial(SpeedCNN, widths=(128, 384, 384), depths=(2, 2, 2)),
+    speed_cnn_deep=partial(SpeedCNN, widths=(128, 384, 512), depths=(3, 3, 3)))
 
 def make_model(
     name: str,           # a key of `models`
