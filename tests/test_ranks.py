@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from test_commands import here, run  # noqa: F401
 
+from cifar10_nb.train import checkpoints
+
 torchrun = [Path(sys.executable).parent / "torchrun", "--standalone", "--nproc-per-node", "2"]  # on a free port
 train = ["-m", "cifar10_nb.train", "--data", "images", "--batch-size", "16", "--device", "cpu"]
 
@@ -63,13 +65,10 @@ def test_a_run_of_two_ranks(here):  # noqa: F811
 def begun(cwd, *command, **kwargs): return subprocess.Popen(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
 
-def newest(folder): return max(folder.glob("checkpoint-*"), default=Path())
-
-
 def goes_further(job, folder):
     "Wait for a checkpoint newer than those that are there."
-    kept = newest(folder)
-    while newest(folder) <= kept:
+    kept = checkpoints(folder)[-1:]
+    while checkpoints(folder)[-1:] <= kept:
         assert job.poll() is None, job.communicate()
         time.sleep(0.05)
 
@@ -92,7 +91,7 @@ def test_a_killed_rank_ends_the_job_and_another_number_goes_on(here):  # noqa: F
     goes_further(two, folder)
     two.send_signal(signal.SIGTERM)
     err = two.communicate(timeout=120)[1]
-    assert two.returncode != 0 and newest(folder).exists(), err
+    assert two.returncode != 0 and checkpoints(folder), err
 
 
 def test_batches_that_cannot_be_shared(here):  # noqa: F811
