@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['needs', 'arms', 'ladder', 'studies', 'read_run', 'load_bench', 'load_results', 'changes', 'label', 'device_slug',
-           'result_name', 'file_result', 'cifar10_file', 'group_runs', 'percent', 'measured', 'result_table',
-           'plot_curves', 'plot_cost', 't_quantile', 'Interval', 'mean_interval', 'prediction_interval',
+           'result_name', 'file_result', 'cifar10_file', 'group_runs', 'percent', 'ceiling_of', 'measured',
+           'result_table', 'plot_curves', 'plot_cost', 't_quantile', 'Interval', 'mean_interval', 'prediction_interval',
            'paired_difference', 'wilson', 'compare_run', 'mcnemar', 'compare_models', 'cifar10_compare', 'ablation',
            'ablation_table', 'plot_ablation', 'climb', 'ladder_table', 'cifar10_ablate']
 
@@ -156,10 +156,16 @@ def _epochs(runs):
 
 _columns = "recipe", "data", "runs", "test accuracy", "with TTA", "epochs", "seconds", "images/s", "PFLOP", "GFLOP/s", "device", "torch"
 
+def ceiling_of(
+    device: dict,  # as in run.json
+    limits: list,  # of dicts that the benchmark of the ceiling gave
+) -> float:  # GFLOP/s, or None
+    "The most that a device did in a benchmark of its ceiling, if that was measured."
+    return max((found["best"] for found in limits if device.items() <= found["machine"].items()), default=None)
+
 def _achieved(runs, limits):
     "Floating-point operations a second, and their share of what the device can do at most, if that was measured."
-    speed, device = mean_std([1e6 * r["pflop"] / r["seconds"] for r in runs])[0], runs[0]["device"]
-    best = max((found["best"] for found in limits if device.items() <= found["machine"].items()), default=None)
+    speed, best = mean_std([1e6 * r["pflop"] / r["seconds"] for r in runs])[0], ceiling_of(runs[0]["device"], limits)
     return f"{speed:,.0f}" + (f" ({speed / best:.0%})" if best else "")
 
 def _row(runs, limits=()):
