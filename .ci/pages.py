@@ -39,6 +39,10 @@ look = """() => {
         sidebar: all("#quarto-sidebar a[href]").map(e => e.href),
     }}"""
 
+settle = """() => Promise.race([  // until the images are there, those too that a script has only just added
+    Promise.all([...document.images].filter(e => !e.complete).map(e => new Promise(f => e.onload = e.onerror = f))),
+    new Promise(f => setTimeout(f, 10000))])"""
+
 
 def find_browser():
     "Chromium or Chrome, as the system has it."
@@ -70,6 +74,7 @@ def open_page(tab, base, page):
     for event, f in heard.items(): tab.on(event, f)
     tab.goto(base + page)
     tab.wait_for_timeout(100)  # for what scripts do once the page is there
+    tab.evaluate(settle)
     seen = tab.evaluate(look)
     for event, f in heard.items(): tab.remove_listener(event, f)
     return seen, wrong
