@@ -14,6 +14,7 @@ import json as jsonlib
 import math
 import re
 from dataclasses import asdict, fields, replace
+from hashlib import sha256
 from pathlib import Path
 from statistics import NormalDist
 from typing import NamedTuple
@@ -73,8 +74,9 @@ def changes(
 def label(
     run: dict,  # as in run.json
 ) -> str:
-    "The name of a run's recipe, with its changes: `final (6 epochs)`."
-    said = [f"{v} epochs" if k == "epochs" else f"{k} {v}" for k, v in changes(run).items()]
+    "The name of a run's recipe, with its changes: `final (6 epochs)`. Of a long list of values, the first and the last."
+    brief = lambda v: f"{v[0]} to {v[-1]}" if isinstance(v, (list, tuple)) and len(v) > 4 else v
+    said = [f"{v} epochs" if k == "epochs" else f"{k} {brief(v)}" for k, v in changes(run).items()]
     return run["recipe"]["name"] + (f" ({', '.join(said)})" if said else "")
 
 # %% ../nbs/05_results.ipynb #2f617d10
@@ -89,9 +91,11 @@ def device_slug(
 def result_name(
     run: dict,  # as in run.json
 ) -> str:  # RECIPE_DATA_DEVICE_seedN.json; DEVICE ends in the precision
-    "The name of a run's file in `results/`."
+    "The name of a run's file in `results/`; of a long name the beginning and a digest."
     changed = "".join(f"-{v}ep" if k == "epochs" else f"-{k}{v}" for k, v in changes(run).items())
-    return "_".join([_slug(run["recipe"]["name"] + changed), _slug(run["source"]), device_slug(run["device"]), f"seed{run['seed']}.json"])
+    what = _slug(run["recipe"]["name"] + changed)
+    if len(what) > 60: what = f"{what[:50].rstrip('-')}-{sha256(what.encode()).hexdigest()[:8]}"  # some systems allow paths of 260
+    return "_".join([what, _slug(run["source"]), device_slug(run["device"]), f"seed{run['seed']}.json"])
 
 # %% ../nbs/05_results.ipynb #0ab51992
 def file_result(
