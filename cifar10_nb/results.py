@@ -75,7 +75,7 @@ def label(
     run: dict,  # as in run.json
 ) -> str:
     "The name of a run's recipe, with its changes: `final (6 epochs)`. Of a long list of values, the first and the last."
-    brief = lambda v: f"{v[0]} to {v[-1]}" if isinstance(v, (list, tuple)) and len(v) > 4 else v
+    brief = lambda v: f"{v[0]} to {v[-1]}" if isinstance(v, list) and len(v) > 4 else v
     said = [f"{v} epochs" if k == "epochs" else f"{k} {brief(v)}" for k, v in changes(run).items()]
     return run["recipe"]["name"] + (f" ({', '.join(said)})" if said else "")
 
