@@ -42,9 +42,9 @@ def read_run(
     return run
 
 def load_bench(
-    what: str,                 # "ceiling", "pipeline", "overhead", "scaling" or "side_by_side"
-    folder = "results/bench",  # where cifar10_bench filed its results
-) -> list:  # of dicts as cifar10_bench --json prints them
+    what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"; "side_by_side" for other scripts beside ours
+    folder = "results/bench",  # where they are filed
+) -> list:  # of dicts, from cifar10_bench as its --json prints them
     "The benchmarks of one kind that are on file."
     return [jsonlib.loads(p.read_text(encoding="utf-8")) for p in sorted(Path(folder).glob(f"{what}_*.json"))]
 
