@@ -42,7 +42,7 @@ def read_run(
     return run
 
 def load_bench(
-    what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"; "side_by_side" for other scripts beside ours
+    what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"; "side_by_side": other scripts beside ours; "trials": of speed
     folder = "results/bench",  # where they are filed
 ) -> list:  # of dicts, from cifar10_bench as its --json prints them
     "The benchmarks of one kind that are on file."
