@@ -60,6 +60,7 @@ class Recipe:
     momentum: float = 0.9           # of SGD and Muon
     rest_lr: float = 0.02           # Muon: learning rate of AdamW on all but convolutions and biases, as a share of lr
     bias_lr: float = 0.02           # Muon: the same of AdamW on biases and scales
+    ns_steps: int = 5               # Muon: steps of its Newton-Schulz iteration
     weight_decay: float = 5e-4      # on weights of layers; decoupled from the gradient in AdamW
     decay_all: bool = False         # decay biases and normalisation layers too?
     schedule: str = "cosine"        # after warm-up: "cosine" or "linear" to zero, or "constant"
@@ -89,7 +90,7 @@ _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam
     crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"),
     model=tuple(models))
 _ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1),
-    rest_lr=(0, 1e6), bias_lr=(0, 1e6), weight_decay=(0, 100), warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
+    rest_lr=(0, 1e6), bias_lr=(0, 1e6), ns_steps=(1, 100), weight_decay=(0, 100), warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
     clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), images=(0, 10**9), patience=(0, 10_000))
 
 @patch
@@ -131,10 +132,10 @@ recipes = {r.name: r for r in (
     Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.05, warmup=5, crop=4, flip="random",
         randaugment=(2, 7), cutout=16, mixup=0.2, label_smoothing=0.1, patience=8),
     Recipe("speed", model="speed_cnn", epochs=10, batch_size=1500, micro_batch=750, optimizer="muon", lr=0.2, momentum=0.65, rest_lr=0.02, bias_lr=0.1,
-        weight_decay=0.0, schedule="linear", warmup=0.3, sizes=5 * (24,) + 3 * (28,) + 2 * (32,), crop=2, crop_mode="reflect",
+        ns_steps=3, weight_decay=0.0, schedule="linear", warmup=0.3, sizes=5 * (24,) + 3 * (28,) + 2 * (32,), crop=2, crop_mode="reflect",
         flip="alternating", label_smoothing=0.1, tta="full", valid=0.0))}
-recipes["quick"] = replace(recipes["speed"], name="quick", epochs=4, batch_size=500, micro_batch=250, warmup=0.1, sizes=(20, 24, 28, 32),
-    hardest=(1, 1, 0.7, 0.5), valid=0.04)
+recipes["quick"] = replace(recipes["speed"], name="quick", epochs=4, batch_size=500, micro_batch=250, ns_steps=5, warmup=0.1,
+    sizes=(20, 24, 28, 32), hardest=(1, 1, 0.7, 0.5), valid=0.04)
 recipes["speed95"] = replace(recipes["speed"], name="speed95", model="speed_cnn_wide", epochs=15, batch_size=1000, micro_batch=0, sizes=(24, 28, 32),
     label_smoothing=0.2)
 recipes["speed96"] = replace(recipes["speed95"], name="speed96", model="speed_cnn_deep", epochs=40, sizes=(24, 28, 32, 32), crop=4, cutout=12)
@@ -274,7 +275,7 @@ def make_optimizer(
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     if filters:
         for group, share in zip(groups, (recipe.rest_lr, recipe.bias_lr)): group |= dict(share=share, lr=recipe.lr * share)
-        return Together(Muon(filters, recipe.lr, recipe.momentum), torch.optim.AdamW(groups))
+        return Together(Muon(filters, recipe.lr, recipe.momentum, recipe.ns_steps), torch.optim.AdamW(groups))
     return (torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW)(groups, lr=recipe.lr)
 
 # %% ../nbs/03_train.ipynb #a3b02306
@@ -300,8 +301,10 @@ class Muon(torch.optim.Optimizer):
         params,               # weights of convolutions, float [filters, channels, height, width]
         lr: float = 0.1,      # length of a step; a row of the weights has length 1
         momentum: float = 0.6,
+        ns_steps: int = 5,    # of `orthogonalize`
     ):
         super().__init__(params, dict(lr=lr, momentum=momentum))
+        self.ns_steps = ns_steps
 
     @torch.no_grad()
     def step(self):
@@ -314,14 +317,15 @@ class Muon(torch.optim.Optimizer):
                 buffer.mul_(group["momentum"]).add_(p.grad)
                 update = p.grad.add(buffer, alpha=group["momentum"]).flatten(1)
                 p.mul_(len(p) ** 0.5 / p.norm())
-                p.sub_(orthogonalize(update).view_as(p), alpha=group["lr"])
+                p.sub_(orthogonalize(update, self.ns_steps).view_as(p), alpha=group["lr"])
 
 # %% ../nbs/03_train.ipynb #cf42c487
 @patch(as_prop=True)
 def flops(self: Muon) -> int:
     "Floating-point operations in the matrix products of one step, counted by `torch.utils.flop_counter`."
     with FlopCounterMode(display=False) as counter:
-        for p in (p for group in self.param_groups for p in group["params"]): orthogonalize(torch.empty(p.shape, device="meta").flatten(1))
+        for p in (p for group in self.param_groups for p in group["params"]):
+            orthogonalize(torch.empty(p.shape, device="meta").flatten(1), self.ns_steps)
     return counter.get_total_flops()
 
 # %% ../nbs/03_train.ipynb #53ff7de9
