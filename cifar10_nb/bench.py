@@ -236,6 +236,7 @@ def cifar10_bench(
     out: str = "",          # folder to file the JSON in, such as results/bench; not filed if not given
 ):
     "What this machine can do, and what becomes of it: speeds measured in turns, for a machine that does nothing else."
+    from tqdm.auto import tqdm
     if what not in ("ceiling", "pipeline", "overhead", "scaling"):
         raise InputError(f"no benchmark is called {what!r}: choose ceiling, pipeline, overhead or scaling")
     if not 1 <= rounds <= 1000: raise InputError(f"--rounds is {rounds}: it must lie between 1 and 1000")
@@ -247,6 +248,6 @@ def cifar10_bench(
     else:
         images, names = open_data("drawn")[0], [recipe] if recipe else list(recipes)
         found = dict(what="overhead", machine=machine(place),
-                     recipes={name: overhead(recipes[name], images, place, rounds=rounds) for name in names})
+                     recipes={name: overhead(recipes[name], images, place, rounds=rounds) for name in tqdm(names, desc="recipes")})
     if out: file_bench(found, out)
     print(jsonlib.dumps(found) if json else _said(found))

@@ -42,7 +42,7 @@ def read_run(
     return run
 
 def load_bench(
-    what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"; "side_by_side": other scripts beside ours; "trials": of speed
+    what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"; "side_by_side": other scripts beside ours; "trials": of speed and quick
     folder = "results/bench",  # where they are filed
 ) -> list:  # of dicts, from cifar10_bench as its --json prints them
     "The benchmarks of one kind that are on file."
@@ -562,7 +562,8 @@ ladder = climb(_start,
     ("mirrored in turns", True, dict(flip="alternating")),
     ("crop of 2, reflected", True, dict(crop=2, crop_mode="reflect")),
     ("straight line", True, dict(schedule="linear", warmup=0.2)),
-    ("Muon", True, {k: getattr(recipes["speed"], k) for k in ("optimizer", "lr", "momentum", "rest_lr", "ns_steps", "weight_decay")}),
+    ("Muon", True, {k: getattr(recipes["speed"], k) for k in ("optimizer", "lr", "momentum", "rest_lr", "weight_decay")}),
+    ("three steps of Newton-Schulz", False, dict(ns_steps=recipes["speed"].ns_steps)),
     ("biases faster", True, dict(bias_lr=recipes["speed"].bias_lr)),
     ("batches of 1000", False, dict(batch_size=1000)),
     ("average of weights", False, dict(ema=0.9)),
