@@ -284,7 +284,8 @@ def plot_cost(
     ax.margins(y=0.3)
     if results:
         ax.set_xlim(min(r[cost] for r in results) / 3, 3 * max(r[cost] for r in results))
-        ax.legend(loc="best", fontsize=8)
+        fig.legend(loc="outside lower center", fontsize=8)  # long names: below the picture, not on top of it
+        fig.set_figheight(3.6 + 0.19 * len(group_runs(results)))
     return fig
 
 # %% ../nbs/05_results.ipynb #28e7ac10
