@@ -301,7 +301,7 @@ class Muon(torch.optim.Optimizer):
         params,               # weights of convolutions, float [filters, channels, height, width]
         lr: float = 0.1,      # length of a step; a row of the weights has length 1
         momentum: float = 0.6,
-        ns_steps: int = 5,    # of `orthogonalize`
+        ns_steps: int = 5,    # steps of the Newton-Schulz iteration
     ):
         super().__init__(params, dict(lr=lr, momentum=momentum))
         self.ns_steps = ns_steps
