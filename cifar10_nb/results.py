@@ -269,8 +269,8 @@ def plot_cost(
     "Test accuracy against what training cost, on a logarithmic scale."
     from matplotlib.ticker import LogLocator
     if cost not in _costs: raise InputError(f"cost is {cost!r}: choose one of {', '.join(_costs)}")
-    fig, ax = _figure("Accuracy against cost", _costs[cost], "test accuracy")
-    for i, runs in enumerate(group_runs(results)):
+    groups, (fig, ax) = group_runs(results), _figure("Accuracy against cost", _costs[cost], "test accuracy")
+    for i, runs in enumerate(groups):
         colour, mark, _ = _styles[i % len(_styles)]
         y, spread = mean_std([r["test"]["top1"] for r in runs])
         device = runs[0]["device"]
@@ -285,7 +285,7 @@ def plot_cost(
     if results:
         ax.set_xlim(min(r[cost] for r in results) / 3, 3 * max(r[cost] for r in results))
         fig.legend(loc="outside lower center", fontsize=8)  # long names: below the picture, not on top of it
-        fig.set_figheight(3.6 + 0.19 * len(group_runs(results)))
+        fig.set_figheight(fig.get_figheight() + 0.19 * len(groups))
     return fig
 
 # %% ../nbs/05_results.ipynb #28e7ac10
@@ -564,7 +564,7 @@ ladder = climb(_start,
     ("crop of 2, reflected", True, dict(crop=2, crop_mode="reflect")),
     ("straight line", True, dict(schedule="linear", warmup=0.2)),
     ("Muon", True, {k: getattr(recipes["speed"], k) for k in ("optimizer", "lr", "momentum", "rest_lr", "weight_decay")}),
-    ("three steps of Newton-Schulz", False, dict(ns_steps=recipes["speed"].ns_steps)),
+    ("three steps of Newton-Schulz", False, dict(ns_steps=3)),
     ("biases faster", True, dict(bias_lr=recipes["speed"].bias_lr)),
     ("batches of 1000", False, dict(batch_size=1000)),
     ("average of weights", False, dict(ema=0.9)),
