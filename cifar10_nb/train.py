@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded', 'pick_device', 'has_bf16', 'keep_memory',
-           'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first', 'lr_at', 'make_optimizer',
-           'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits', 'score', 'BestEpoch',
-           'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch', 'check_mode', 'device_info', 'commit',
-           'cpu_name', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack', 'checkpoints',
-           'newest_checkpoint', 'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken', 'folder_state',
-           'new_folders', 'free_folders', 'locked', 'mean_std', 'run_of', 'train_once', 'train_apart', 'run_table',
-           'cifar10_train']
+           'choose_kernels', 'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first', 'lr_at',
+           'make_optimizer', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits', 'score',
+           'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch', 'check_mode',
+           'device_info', 'commit', 'cpu_name', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack',
+           'checkpoints', 'newest_checkpoint', 'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken',
+           'folder_state', 'new_folders', 'free_folders', 'locked', 'mean_std', 'run_of', 'train_once', 'train_apart',
+           'run_table', 'cifar10_train']
 
 # %% ../nbs/03_train.ipynb #c9411f4d
 import contextlib
@@ -198,6 +198,14 @@ def keep_memory() -> bool:  # did the C library take the settings?
     except (OSError, AttributeError): return False
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # names of malloc.h
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
+
+# %% ../nbs/03_train.ipynb #64ce1661
+def choose_kernels(
+    bf16: bool,  # does the run compute in bfloat16? Then matrix products in single precision may use TF32
+):
+    "Let cuDNN try its algorithms on each new shape and keep the fastest, for this process."
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high" if bf16 else "highest")
 
 # %% ../nbs/03_train.ipynb #fe189cba
 def ranks() -> tuple:  # this process's number, and how many there are
@@ -472,36 +480,45 @@ class Trainer:
         check_mode(compiled)
         if recipe.patience and not valid: raise InputError("early stopping needs held-out images: pass valid")
         self.recipe, self.seed, self.device = recipe, seed, pick_device(device)
-        self.watch, self.history, self.epoch, self.step = Stopwatch(self.device), [], 0, 0
+        self.history, self.epoch, self.step = [], 0, 0
         self.seen, self.flops = 0, 0  # images trained on in whole epochs, and what that cost
         self.part, (self.rank, self.world) = empty_part(), ranks()
         if (n := min(recipe.batch_size, len(train))) % self.world:
             raise InputError(f"{self.world} processes cannot share batches of {n} images: choose a --batch-size that {self.world} divides")
         self.folder, self.data, self.stop, self.all_stop, self.commit, self.compiled = None, "", False, False, commit(), compiled
         if self.device.type == "cpu": keep_memory()
-        for_init, for_order, for_chance = seeds_of(seed)
+        self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
+        if self.device.type == "cuda": choose_kernels(self.bf16)
+        for_init, *others = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
         kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model == "resnet18_imagenet" else {}
         with seeded(for_init): model = make_model(recipe.model, train.n_classes, **kwargs)
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.network = torch.compile(self.model, mode=compiled, dynamic=False) if compiled else self.model  # the same weights
+        if self.world > 1: self.network = torch.nn.parallel.DistributedDataParallel(self.network)
+        self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
+        self.begin(train, *others)
+        if compiled or self.device.type == "cuda":
+            self.warm_up()
+            self.begin(train, *others)
+
+    def begin(self,
+        train: ImageSet,
+        for_order: int,   # seed of the order
+        for_chance: int,  # seed of the augmentation
+    ):
+        "What a run does before its first step, with the watch running from zero."
+        self.watch = Stopwatch(self.device)
         with self.watch:
             self.train = train.to(self.device)
-            info = model_info(recipe, train)
-            self.model = model.to(self.device, memory_format=torch.channels_last)
-            self.model.info = info
-            if hasattr(model, "whiten"): model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
-            self.batches = Batches(self.train, recipe.batch_size, drop_last=len(train) > recipe.batch_size, seed=for_order)
+            self.model.info = info = model_info(self.recipe, train)
+            if hasattr(self.model, "whiten"): self.model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
+            self.batches = Batches(self.train, self.recipe.batch_size, drop_last=len(train) > self.recipe.batch_size, seed=for_order)
             self.steps = len(self.batches)  # of an epoch with all images
             self.chance = torch.Generator().manual_seed(for_chance)  # on the CPU: the same dice on every device
-            self.augment = recipe.augmentation(info, for_chance)
-            self.optimizer = make_optimizer(self.model, recipe)
+            self.augment = self.recipe.augmentation(info, for_chance)
+            self.optimizer = make_optimizer(self.model, self.recipe)
             self.losses = torch.full((len(train),), math.inf, device=self.device)  # of each image, when last seen
-        self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
-        self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
-        self.network = torch.compile(self.model, mode=compiled) if compiled else self.model  # the same weights
-        if compiled:
-            try: self.warm_up()
-            except (RuntimeError, OSError) as e: raise InputError(f"torch.compile does not work here ({type(e).__name__}): leave --compile out") from e
-        if self.world > 1: self.network = torch.nn.parallel.DistributedDataParallel(self.network)
 
 # %% ../nbs/03_train.ipynb #bb6b56d7
 def moving_average(
@@ -573,14 +590,15 @@ def take_step(self: Trainer,
     outs, losses, at_once = [], [], r.micro_batch or len(x)
     for part, labels in zip(x.split(at_once), y.split(at_once)):  # their gradients add up
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            outs.append(self.network(part))
-            losses.append(F.cross_entropy(outs[-1], labels, label_smoothing=r.label_smoothing, reduction="none"))
+            out = self.network(part)
+            losses.append(F.cross_entropy(out, labels, label_smoothing=r.label_smoothing, reduction="none"))
         (losses[-1].sum() / len(x)).backward()
+        outs.append(out.detach().clone())  # a compiled network may write the next part's over them
     if r.clip: torch.nn.utils.clip_grad_norm_(self.model.parameters(), r.clip)
     self.optimizer.step()
     if self.average: self.average.update_parameters(self.model)
     self.step += 1
-    return torch.cat(losses).detach(), torch.cat(outs).detach()
+    return torch.cat(losses).detach(), torch.cat(outs)
 
 # %% ../nbs/03_train.ipynb #5111e627
 _modes = "default", "reduce-overhead", "max-autotune"
@@ -593,15 +611,19 @@ def check_mode(
 
 @patch
 def warm_up(self: Trainer):
-    "Compile the network for all image sizes of the recipe."
-    kept = {k: v.clone() for k, v in self.model.state_dict().items()}
-    y = torch.zeros(min(self.recipe.micro_batch or self.recipe.batch_size, len(self.train)), dtype=torch.int64, device=self.device)
-    for size in dict.fromkeys(self.recipe.sizes or [self.train.size]):
-        x = torch.zeros(len(y), 3, size, size, device=self.device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16): loss = F.cross_entropy(self.network(x), y)
-        loss.backward()
+    "Take a few steps with every image size of the recipe, then forget what they changed in the network; raises `InputError`."
+    kept = [{k: v.clone() for k, v in m.state_dict().items()} for m in (self.model, self.average) if m]
+    x, y, index = next(iter(self.batches))
+    sizes = {self.size: self.epoch for self.epoch in range(self.recipe.epochs)}
+    try:
+        for self.epoch in sizes.values():
+            for _ in range(3): self.take_step(*self.own_share(*self.prepared(x, y, index)))
+    except (RuntimeError, OSError) as e:
+        if not self.compiled: raise
+        raise InputError(f"torch.compile does not work here ({type(e).__name__}): leave --compile out") from e
     self.optimizer.zero_grad()
-    self.model.load_state_dict(kept)
+    self.epoch, self.step = 0, 0
+    for m, state in zip((self.model, self.average), kept): m.load_state_dict(state)
 
 # %% ../nbs/03_train.ipynb #09554fc5
 @patch
