@@ -279,12 +279,14 @@ def make_optimizer(
     spared = [p for p in params if p.ndim <= 1 and not recipe.decay_all]
     if filters: decay = [p for p in decay if p.ndim != 4]
     groups = [dict(params=decay, weight_decay=recipe.weight_decay), dict(params=spared, weight_decay=0.0)]
+    on_gpu = params[0].device.type == "cuda"
+    one_kernel = dict(fused=True) if on_gpu else {}  # for all of an optimiser's arithmetic
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, **one_kernel)
     if filters:
         for group, share in zip(groups, (recipe.rest_lr, recipe.bias_lr)): group |= dict(share=share, lr=recipe.lr * share)
-        return Together(Muon(filters, recipe.lr, recipe.momentum, recipe.ns_steps), torch.optim.AdamW(groups))
-    return (torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW)(groups, lr=recipe.lr)
+        return Together(Muon(filters, recipe.lr, recipe.momentum, recipe.ns_steps), torch.optim.AdamW(groups, capturable=on_gpu, **one_kernel))
+    return (torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW)(groups, lr=recipe.lr, capturable=on_gpu, **one_kernel)
 
 # %% ../nbs/03_train.ipynb #a3b02306
 def orthogonalize(
@@ -325,7 +327,7 @@ class Muon(torch.optim.Optimizer):
                 buffer.mul_(group["momentum"]).add_(p.grad)
                 update = p.grad.add(buffer, alpha=group["momentum"]).flatten(1)
                 p.mul_(len(p) ** 0.5 / p.norm())
-                p.sub_(orthogonalize(update, self.ns_steps).view_as(p), alpha=group["lr"])
+                p.sub_(group["lr"] * orthogonalize(update, self.ns_steps).view_as(p))
 
 # %% ../nbs/03_train.ipynb #cf42c487
 @patch(as_prop=True)
@@ -494,9 +496,10 @@ class Trainer:
         kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model == "resnet18_imagenet" else {}
         with seeded(for_init): model = make_model(recipe.model, train.n_classes, **kwargs)
         self.model = model.to(self.device, memory_format=torch.channels_last)
-        self.network = torch.compile(self.model, mode=compiled, dynamic=False) if compiled else self.model  # the same weights
+        self.network = torch.compile(self.model, mode=_modes[compiled], dynamic=False) if compiled else self.model  # the same weights
         if self.world > 1: self.network = torch.nn.parallel.DistributedDataParallel(self.network)
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
+        self.optimizer, self.graphs = make_optimizer(self.model, recipe), {}
         self.begin(train, *others)
         if compiled or self.device.type == "cuda":
             self.warm_up()
@@ -517,7 +520,6 @@ class Trainer:
             self.steps = len(self.batches)  # of an epoch with all images
             self.chance = torch.Generator().manual_seed(for_chance)  # on the CPU: the same dice on every device
             self.augment = self.recipe.augmentation(info, for_chance)
-            self.optimizer = make_optimizer(self.model, self.recipe)
             self.losses = torch.full((len(train),), math.inf, device=self.device)  # of each image, when last seen
 
 # %% ../nbs/03_train.ipynb #bb6b56d7
@@ -583,9 +585,20 @@ def take_step(self: Trainer,
     x: torch.Tensor,  # of `prepared`
     y: torch.Tensor,  # int64 [n], or float [n, classes]
 ) -> tuple:  # losses [n] and outputs [n, classes], both on the device, before the step
-    "One step of the optimiser."
-    r, lr = self.recipe, self.lr
-    for group in self.optimizer.param_groups: group["lr"] = lr * group.get("share", 1)
+    "One step of the optimiser, at the learning rate whose turn it is."
+    for group in self.optimizer.param_groups: self.set_lr(group, self.lr * group.get("share", 1))
+    losses, outs = (self.replay if self.device.type == "cuda" and self.world == 1 else self.update)(x, y)
+    if self.average: self.average.update_parameters(self.model)
+    self.step += 1
+    return losses, outs
+
+@patch
+def update(self: Trainer,
+    x: torch.Tensor,  # as for take_step
+    y: torch.Tensor,
+) -> tuple:  # as from take_step
+    "Forward and backward pass, and the optimiser's step."
+    r = self.recipe
     self.optimizer.zero_grad()
     outs, losses, at_once = [], [], r.micro_batch or len(x)
     for part, labels in zip(x.split(at_once), y.split(at_once)):  # their gradients add up
@@ -593,15 +606,43 @@ def take_step(self: Trainer,
             out = self.network(part)
             losses.append(F.cross_entropy(out, labels, label_smoothing=r.label_smoothing, reduction="none"))
         (losses[-1].sum() / len(x)).backward()
-        outs.append(out.detach().clone())  # a compiled network may write the next part's over them
+        outs.append(out.detach())
     if r.clip: torch.nn.utils.clip_grad_norm_(self.model.parameters(), r.clip)
     self.optimizer.step()
-    if self.average: self.average.update_parameters(self.model)
-    self.step += 1
     return torch.cat(losses).detach(), torch.cat(outs)
 
+# %% ../nbs/03_train.ipynb #75a10a40
+_eager_steps = 3  # with a new shape of batch, before it is recorded
+
+@patch
+def set_lr(self: Trainer,
+    group: dict,  # of the optimiser
+    lr: float,
+):
+    "Set a group's learning rate: on an NVIDIA GPU a number in its memory, without waiting for it."
+    if self.device.type != "cuda": group["lr"] = lr
+    elif torch.is_tensor(group["lr"]) and group["lr"].device == self.device: group["lr"].fill_(lr)
+    else: group["lr"] = torch.tensor(lr, device=self.device)
+
+@patch
+def replay(self: Trainer,
+    x: torch.Tensor,  # as for take_step
+    y: torch.Tensor,
+) -> tuple:  # as from take_step; the next step writes over them
+    "`update` on an NVIDIA GPU: recorded as a CUDA graph and replayed, once the shapes of a batch are known."
+    kept = self.graphs.setdefault((x.shape, y.shape), dict(steps=0))
+    kept["steps"] += 1
+    if kept["steps"] <= _eager_steps: return self.update(x, y)
+    if "graph" not in kept:
+        kept |= dict(x=x.clone(), y=y.clone(), graph=torch.cuda.CUDAGraph())
+        with torch.cuda.graph(kept["graph"]): kept["results"] = self.update(kept["x"], kept["y"])
+    kept["x"].copy_(x)
+    kept["y"].copy_(y)
+    kept["graph"].replay()
+    return kept["results"]
+
 # %% ../nbs/03_train.ipynb #5111e627
-_modes = "default", "reduce-overhead", "max-autotune"
+_modes = {"default": "default", "max-autotune": "max-autotune-no-cudagraphs"}  # graphs are recorded by Trainer.replay
 
 def check_mode(
     mode: str, # of torch.compile, or "": do not compile
@@ -617,13 +658,15 @@ def warm_up(self: Trainer):
     sizes = {self.size: self.epoch for self.epoch in range(self.recipe.epochs)}
     try:
         for self.epoch in sizes.values():
-            for _ in range(3): self.take_step(*self.own_share(*self.prepared(x, y, index)))
+            for _ in range(_eager_steps + 2): self.take_step(*self.own_share(*self.prepared(x, y, index)))
     except (RuntimeError, OSError) as e:
-        if not self.compiled: raise
+        if not self.compiled or isinstance(e, torch.OutOfMemoryError): raise
         raise InputError(f"torch.compile does not work here ({type(e).__name__}): leave --compile out") from e
-    self.optimizer.zero_grad()
     self.epoch, self.step = 0, 0
     for m, state in zip((self.model, self.average), kept): m.load_state_dict(state)
+    for optimizer in self.optimizers:  # all of their running averages and counters begin at zero
+        for state in optimizer.state.values():
+            for v in state.values(): v.zero_()
 
 # %% ../nbs/03_train.ipynb #09554fc5
 @patch
@@ -677,7 +720,7 @@ def one_epoch(self: Trainer,
             self.keep()
             self.watch.restart()
     if self.world > 1: dist.all_reduce(self.losses, dist.ReduceOp.MIN)  # each rank knows those of its own share
-    return dict(lr=self.optimizer.param_groups[0]["lr"], train_loss=float(part["loss"]) / len(self.batches),
+    return dict(lr=float(self.optimizer.param_groups[0]["lr"]), train_loss=float(part["loss"]) / len(self.batches),
                 train_top1=float(part["hits"]) / part["seen"])
 
 def _accuracy(row):
@@ -723,7 +766,7 @@ def check_loss(self: Trainer):
     what = f"the loss became {loss}" if not math.isfinite(loss) else "a weight became infinite"
     kept = f" (the last good checkpoint is {last})" if self.folder and (last := newest_checkpoint(self.folder)) else ""
     raise InputError(f"{what} in epoch {self.epoch + 1}, by step {self.step}, at learning rate "
-                     f"{self.optimizer.param_groups[0]['lr']:.3g}: use a smaller --lr{kept}")
+                     f"{float(self.optimizer.param_groups[0]['lr']):.3g}: use a smaller --lr{kept}")
 
 # %% ../nbs/03_train.ipynb #5a09996b
 @patch
@@ -934,6 +977,7 @@ def restore(self: Trainer,
     "Take up the run where `state` left it."
     self.model.load_state_dict(state["model"])
     for optimizer, kept in zip(self.optimizers, state["optimizers"]): optimizer.load_state_dict(kept)
+    self.graphs = {}  # they hold the optimisers' former state
     if self.average: self.average.load_state_dict(state["average"])
     vars(self.best).update(state["best"])
     self.batches.gen.set_state(state["order"])
@@ -1249,7 +1293,7 @@ def cifar10_train(
     resume: str = "",         # folder of an interrupted run to go on with: its own recipe, data and seed are used
     save_every: float = 5,    # minutes between two checkpoints inside an epoch
     jobs: int = 1,            # seeds to train at the same time, each in a process of its own
-    compile: str = "",        # mode of torch.compile: default, reduce-overhead or max-autotune; not compiled if not given
+    compile: str = "",        # mode of torch.compile: default or max-autotune; not compiled if not given
     json: bool = False,       # print one JSON object instead of a table
 ):
     "Train a classifier and test it: by default SmallCNN on CIFAR-10, or on drawn images where there is no network."
