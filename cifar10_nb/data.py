@@ -131,9 +131,10 @@ def split(self: ImageSet,
 # %% ../nbs/00_data.ipynb #57df79dc
 def _pixel_stats(x):
     "Mean and standard deviation per channel, pixels scaled to 0..1, and the mean of each image's own deviation"
-    s1 = s2 = own = torch.zeros(3, dtype=torch.float64)
+    if x.device.type == 'mps': x = x.cpu()  # Apple's GPUs have no doubles
+    s1 = s2 = own = torch.zeros(3, dtype=torch.float64, device=x.device)
     for part in x.split(1000):
-        p = part.cpu().double().flatten(2) / 255
+        p = part.double().flatten(2) / 255
         s1, s2, own = s1 + p.sum((0, 2)), s2 + (p * p).sum((0, 2)), own + p.std(2).sum(0)
     n = len(x) * x.shape[2] * x.shape[3]
     return [t.tolist() for t in (s1 / n, (s2 / n - (s1 / n) ** 2).clamp(min=0).sqrt(), own / len(x))]

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded', 'pick_device', 'has_bf16', 'keep_memory',
-           'choose_kernels', 'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first', 'lr_at',
-           'make_optimizer', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits', 'score',
-           'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch', 'check_mode',
+           'choose_kernels', 'tf32_products', 'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first',
+           'lr_at', 'make_optimizer', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits',
+           'score', 'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch', 'check_mode',
            'device_info', 'commit', 'cpu_name', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack',
            'checkpoints', 'newest_checkpoint', 'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken',
            'folder_state', 'new_folders', 'free_folders', 'locked', 'mean_std', 'run_of', 'train_once', 'train_apart',
@@ -200,12 +200,17 @@ def keep_memory() -> bool:  # did the C library take the settings?
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
 
 # %% ../nbs/03_train.ipynb #64ce1661
-def choose_kernels(
-    bf16: bool,  # does the run compute in bfloat16? Then matrix products in single precision may use TF32
-):
-    "Let cuDNN try its algorithms on each new shape and keep the fastest, for this process."
-    torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high" if bf16 else "highest")
+def choose_kernels():
+    "Let cuDNN try its algorithms on each new shape and keep the fastest, with all digits of single precision, for this process."
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False
+
+@contextlib.contextmanager
+def tf32_products():
+    "While the block runs, matrix products of an NVIDIA GPU in single precision may round their factors to TF32."
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try: yield
+    finally: torch.backends.cuda.matmul.allow_tf32 = before
 
 # %% ../nbs/03_train.ipynb #fe189cba
 def ranks() -> tuple:  # this process's number, and how many there are
@@ -317,6 +322,7 @@ class Muon(torch.optim.Optimizer):
         self.ns_steps = ns_steps
 
     @torch.no_grad()
+    @tf32_products()
     def step(self):
         "Update the weights from their gradients."
         for group in self.param_groups:
@@ -490,7 +496,7 @@ class Trainer:
         self.folder, self.data, self.stop, self.all_stop, self.commit, self.compiled = None, "", False, False, commit(), compiled
         if self.device.type == "cpu": keep_memory()
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
-        if self.device.type == "cuda": choose_kernels(self.bf16)
+        if self.device.type == "cuda": choose_kernels()
         for_init, *others = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
         kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model == "resnet18_imagenet" else {}
@@ -514,7 +520,7 @@ class Trainer:
         self.watch = Stopwatch(self.device)
         with self.watch:
             self.train = train.to(self.device)
-            self.model.info = info = model_info(self.recipe, train)
+            self.model.info = info = model_info(self.recipe, self.train)
             if hasattr(self.model, "whiten"): self.model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
             self.batches = Batches(self.train, self.recipe.batch_size, drop_last=len(train) > self.recipe.batch_size, seed=for_order)
             self.steps = len(self.batches)  # of an epoch with all images
@@ -742,7 +748,7 @@ def fit(self: Trainer):  # gives a `Run`
             with self.watch: row = self.one_epoch(bar)
             self.end_epoch(row)
             bar.set_postfix(epoch=self.epoch, loss=f"{row['train_loss']:.3f}", accuracy=_accuracy(self.history[-1]))
-            if self.folder: self.keep()
+            if self.folder and (self.stopping or math.isfinite(self.every)): self.keep()
     if r.patience: self.chosen.load_state_dict(self.best.state)
     self.chosen.info = self.model.info
     return self.finished(self.chosen)
@@ -992,7 +998,7 @@ def restore(self: Trainer,
 def keep_in(self: Trainer,
     folder,              # of the run; made when something is written
     data: str = "",      # how to open the images again, as for open_data
-    minutes: float = 5,  # between two checkpoints inside an epoch
+    minutes: float = 5,  # between two checkpoints inside an epoch; math.inf: write none before Ctrl-C
 ) -> Trainer:  # itself
     "Go on from the newest checkpoint in `folder`, if there is one, and write checkpoints there; raises `InputError`."
     self.folder, self.data, self.every = Path(folder), data, 60 * minutes
@@ -1171,7 +1177,7 @@ def train_once(
     folder,              # of the run: checkpoints, then its results
     data: str = "",      # how to open the images again, as for open_data
     compiled: str = "",  # a mode of torch.compile
-    minutes: float = 5,  # between two checkpoints inside an epoch
+    minutes: float = 5,  # between two checkpoints inside an epoch, see Trainer.keep_in
 ) -> Run:
     "Hold out the recipe's validation images, train or go on training, score the test images once, save; raises `InputError`."
     n_valid = round(recipe.valid * len(train))
