@@ -131,7 +131,7 @@ def split(self: ImageSet,
 # %% ../nbs/00_data.ipynb #57df79dc
 def _pixel_stats(x):
     "Mean and standard deviation per channel, pixels scaled to 0..1, and the mean of each image's own deviation"
-    if x.device.type == 'mps': x = x.cpu()  # Apple's GPUs have no doubles
+    if x.device.type not in ('cpu', 'cuda'): x = x.cpu()  # some GPUs have no doubles
     s1 = s2 = own = torch.zeros(3, dtype=torch.float64, device=x.device)
     for part in x.split(1000):
         p = part.double().flatten(2) / 255

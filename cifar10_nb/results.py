@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['needs', 'arms', 'ladder', 'studies', 'read_run', 'load_bench', 'load_results', 'changes', 'label', 'device_slug',
-           'result_name', 'file_result', 'cifar10_file', 'group_runs', 'percent', 'ceiling_of', 'measured',
-           'result_table', 'plot_curves', 'plot_cost', 't_quantile', 'Interval', 'mean_interval', 'prediction_interval',
-           'paired_difference', 'wilson', 'compare_run', 'mcnemar', 'compare_models', 'cifar10_compare', 'ablation',
-           'ablation_table', 'plot_ablation', 'climb', 'ladder_table', 'cifar10_ablate']
+           'result_name', 'file_result', 'cifar10_file', 'group_runs', 'percent', 'ceiling_of', 'device_label',
+           'measured', 'result_table', 'plot_curves', 'plot_cost', 't_quantile', 'Interval', 'mean_interval',
+           'prediction_interval', 'paired_difference', 'wilson', 'compare_run', 'mcnemar', 'compare_models',
+           'cifar10_compare', 'ablation', 'ablation_table', 'plot_ablation', 'climb', 'ladder_table', 'cifar10_ablate']
 
 # %% ../nbs/05_results.ipynb #a7af7ba5
 import json as jsonlib
@@ -85,12 +85,12 @@ def _slug(text): return re.sub(r"[^a-z0-9.]+", "-", re.sub("^-", "no-", str(text
 def device_slug(
     device: dict,  # as in run.json
 ) -> str:
-    "A device's name for use in the names of files: its type, its model and the precision."
-    return _slug("-".join(device[k] for k in ("type", "name", "precision")))
+    "A device's name for use in the names of files: its type, its model, the precision, and `compiled` if the network was."
+    return _slug("-".join([*(device[k] for k in ("type", "name", "precision")), *(["compiled"] if "compiled" in device else [])]))
 
 def result_name(
     run: dict,  # as in run.json
-) -> str:  # RECIPE_DATA_DEVICE_seedN.json; DEVICE ends in the precision
+) -> str:  # RECIPE_DATA_DEVICE_seedN.json, DEVICE as from device_slug
     "The name of a run's file in `results/`; of a long name the beginning and a digest."
     changed = "".join(f"-{v}ep" if k == "epochs" else f"-{k}{v}" for k, v in changes(run).items())
     what = _slug(run["recipe"]["name"] + changed)
@@ -165,23 +165,34 @@ def ceiling_of(
     limits: list,  # of dicts that the benchmark of the ceiling gave
 ) -> float:  # GFLOP/s, or None
     "The most that a device did in a benchmark of its ceiling, if that was measured."
-    return max((found["best"] for found in limits if device.items() <= found["machine"].items()), default=None)
+    same = {k: v for k, v in device.items() if k != "compiled"}.items()
+    return max((found["best"] for found in limits if same <= found["machine"].items()), default=None)
 
 def _achieved(runs, limits):
     "Floating-point operations a second, and their share of what the device can do at most, if that was measured."
     speed, best = mean_std([1e6 * r["pflop"] / r["seconds"] for r in runs])[0], ceiling_of(runs[0]["device"], limits)
     return f"{speed:,.0f}" + (f" ({speed / best:.0%})" if best else "")
 
+def device_label(
+    device: dict,  # as in run.json
+) -> str:
+    "A device for people: its name, threads of a CPU, the precision, and whether the network was compiled or the run shared."
+    parts = [device["name"], device["type"] == "cpu" and f"{device['threads']} threads", device["precision"], "compiled" in device and "compiled",
+             "processes" in device and f"{device['processes']} processes"]
+    return ", ".join(filter(None, parts))
+
+def _seconds(value, of=None):
+    "Whole seconds, or hundredths where they are few."
+    return f"{value:,.0f}" if (of or value) >= 30 else f"{value:.2f}"
+
 def _row(runs, limits=()):
     "One row of the table: runs that differ in their seed only."
     r, mean, top1 = runs[0], lambda key: mean_std([r[key] for r in runs])[0], lambda key: [r[key]["top1"] for r in runs]
     d, (seconds, spread) = r["device"], mean_std([r["seconds"] for r in runs])
-    place = [d["name"], d["type"] == "cpu" and f"{d['threads']} threads", d["precision"], "compiled" in d and "compiled",
-             "processes" in d and f"{d['processes']} processes"]
     views = " (6 views)" if r["test_tta"]["tta"] == "full" else ""
     values = (label(r), r["source"], len(runs), percent(top1("test")), percent(top1("test_tta")) + views, _epochs(runs),
-              f"{seconds:,.0f}" + (f" ± {spread:,.0f}" if spread else ""), f"{mean('images_per_s'):,.0f}", f"{mean('pflop'):,.3f}", _achieved(runs, limits),
-              ", ".join(filter(None, place)), _torch(r))
+              _seconds(seconds) + (f" ± {_seconds(spread, seconds)}" if spread else ""), f"{mean('images_per_s'):,.0f}", f"{mean('pflop'):,.3f}", _achieved(runs, limits),
+              device_label(d), _torch(r))
     return dict(zip(_columns, values))
 
 # %% ../nbs/05_results.ipynb #fd210026
@@ -564,6 +575,7 @@ ladder = climb(_start,
     ("crop of 2, reflected", True, dict(crop=2, crop_mode="reflect")),
     ("straight line", True, dict(schedule="linear", warmup=0.2)),
     ("Muon", True, {k: getattr(recipes["speed"], k) for k in ("optimizer", "lr", "momentum", "rest_lr", "weight_decay")}),
+    ("no copies", False, dict(model="speed_cnn_whitened")),
     ("three steps of Newton-Schulz", False, dict(ns_steps=3)),
     ("biases faster", True, dict(bias_lr=recipes["speed"].bias_lr)),
     ("batches of 1000", False, dict(batch_size=1000)),

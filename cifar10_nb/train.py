@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded', 'pick_device', 'has_bf16', 'keep_memory',
-           'choose_kernels', 'tf32_products', 'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first',
-           'lr_at', 'make_optimizer', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits',
-           'score', 'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch', 'check_mode',
+           'use_gpu', 'tf32', 'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first', 'lr_at',
+           'make_optimizer', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits', 'score',
+           'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch', 'check_mode',
            'device_info', 'commit', 'cpu_name', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack',
            'checkpoints', 'newest_checkpoint', 'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken',
            'folder_state', 'new_folders', 'free_folders', 'locked', 'mean_std', 'run_of', 'train_once', 'train_apart',
@@ -29,6 +29,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -200,17 +201,25 @@ def keep_memory() -> bool:  # did the C library take the settings?
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
 
 # %% ../nbs/03_train.ipynb #64ce1661
-def choose_kernels():
-    "Let cuDNN try its algorithms on each new shape and keep the fastest, with all digits of single precision, for this process."
-    torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False
+def use_gpu(
+    device: torch.device,  # an NVIDIA GPU
+):
+    "Make `device` the one that CUDA means, and let cuDNN try its algorithms on each new shape and keep the fastest, for this process."
+    torch.cuda.set_device(device)
+    torch.backends.cudnn.benchmark = True
 
 @contextlib.contextmanager
-def tf32_products():
-    "While the block runs, matrix products of an NVIDIA GPU in single precision may round their factors to TF32."
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
-    try: yield
-    finally: torch.backends.cuda.matmul.allow_tf32 = before
+def tf32(
+    allowed: bool,  # may an NVIDIA GPU round the factors of products in single precision to TF32?
+):
+    "A rule for convolutions and matrix products while the block runs."
+    rules = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [rule.allow_tf32 for rule in rules]
+    try:
+        for rule in rules: rule.allow_tf32 = allowed
+        yield
+    finally:
+        for rule, was in zip(rules, before): rule.allow_tf32 = was
 
 # %% ../nbs/03_train.ipynb #fe189cba
 def ranks() -> tuple:  # this process's number, and how many there are
@@ -284,14 +293,14 @@ def make_optimizer(
     spared = [p for p in params if p.ndim <= 1 and not recipe.decay_all]
     if filters: decay = [p for p in decay if p.ndim != 4]
     groups = [dict(params=decay, weight_decay=recipe.weight_decay), dict(params=spared, weight_decay=0.0)]
-    on_gpu = params[0].device.type == "cuda"
-    one_kernel = dict(fused=True) if on_gpu else {}  # for all of an optimiser's arithmetic
+    recorded = params[0].device.type == "cuda" and ranks()[1] == 1  # see Trainer.replay
+    one_kernel = dict(fused=True) if recorded else {}  # for all of an optimiser's arithmetic
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, **one_kernel)
     if filters:
         for group, share in zip(groups, (recipe.rest_lr, recipe.bias_lr)): group |= dict(share=share, lr=recipe.lr * share)
-        return Together(Muon(filters, recipe.lr, recipe.momentum, recipe.ns_steps), torch.optim.AdamW(groups, capturable=on_gpu, **one_kernel))
-    return (torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW)(groups, lr=recipe.lr, capturable=on_gpu, **one_kernel)
+        return Together(Muon(filters, recipe.lr, recipe.momentum, recipe.ns_steps), torch.optim.AdamW(groups, capturable=recorded, **one_kernel))
+    return (torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW)(groups, lr=recipe.lr, capturable=recorded, **one_kernel)
 
 # %% ../nbs/03_train.ipynb #a3b02306
 def orthogonalize(
@@ -322,7 +331,7 @@ class Muon(torch.optim.Optimizer):
         self.ns_steps = ns_steps
 
     @torch.no_grad()
-    @tf32_products()
+    @tf32(True)
     def step(self):
         "Update the weights from their gradients."
         for group in self.param_groups:
@@ -392,6 +401,7 @@ def views(
 
 # %% ../nbs/03_train.ipynb #9ce0c89f
 @torch.no_grad()
+@tf32(False)
 def predict_logits(
     model: torch.nn.Module,  # a trained network; its `info` says how it wants images normalised
     images: ImageSet,        # what to look at
@@ -496,7 +506,7 @@ class Trainer:
         self.folder, self.data, self.stop, self.all_stop, self.commit, self.compiled = None, "", False, False, commit(), compiled
         if self.device.type == "cpu": keep_memory()
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
-        if self.device.type == "cuda": choose_kernels()
+        if self.device.type == "cuda": use_gpu(self.device)
         for_init, *others = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
         kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model == "resnet18_imagenet" else {}
@@ -505,14 +515,15 @@ class Trainer:
         self.network = torch.compile(self.model, mode=_modes[compiled], dynamic=False) if compiled else self.model  # the same weights
         if self.world > 1: self.network = torch.nn.parallel.DistributedDataParallel(self.network)
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
-        self.optimizer, self.graphs = make_optimizer(self.model, recipe), {}
+        self.optimizer, self.costs = make_optimizer(self.model, recipe), {}
+        self.graphs, self.pool = {}, torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None  # see replay
         self.begin(train, *others)
         if compiled or self.device.type == "cuda":
             self.warm_up()
             self.begin(train, *others)
 
     def begin(self,
-        train: ImageSet,
+        train: ImageSet,  # the images to train on
         for_order: int,   # seed of the order
         for_chance: int,  # seed of the augmentation
     ):
@@ -522,6 +533,7 @@ class Trainer:
             self.train = train.to(self.device)
             self.model.info = info = model_info(self.recipe, self.train)
             if hasattr(self.model, "whiten"): self.model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
+            if hasattr(self.model, "whiten") and self.world > 1: dist.broadcast(self.model.stem.weight.data, 0)  # the same to the last digit
             self.batches = Batches(self.train, self.recipe.batch_size, drop_last=len(train) > self.recipe.batch_size, seed=for_order)
             self.steps = len(self.batches)  # of an epoch with all images
             self.chance = torch.Generator().manual_seed(for_chance)  # on the CPU: the same dice on every device
@@ -590,18 +602,20 @@ def prepared(self: Trainer,
 def take_step(self: Trainer,
     x: torch.Tensor,  # of `prepared`
     y: torch.Tensor,  # int64 [n], or float [n, classes]
-) -> tuple:  # losses [n] and outputs [n, classes], both on the device, before the step
+) -> tuple:  # losses [n] and outputs [n, classes], both on the device, before the step; on a GPU the next step writes over them
     "One step of the optimiser, at the learning rate whose turn it is."
-    for group in self.optimizer.param_groups: self.set_lr(group, self.lr * group.get("share", 1))
+    self.last_lr = self.lr
+    for group in self.optimizer.param_groups: self.set_lr(group, self.last_lr * group.get("share", 1))
     losses, outs = (self.replay if self.device.type == "cuda" and self.world == 1 else self.update)(x, y)
     if self.average: self.average.update_parameters(self.model)
     self.step += 1
     return losses, outs
 
 @patch
+@tf32(False)
 def update(self: Trainer,
     x: torch.Tensor,  # as for take_step
-    y: torch.Tensor,
+    y: torch.Tensor,  # labels, likewise
 ) -> tuple:  # as from take_step
     "Forward and backward pass, and the optimiser's step."
     r = self.recipe
@@ -623,7 +637,7 @@ _eager_steps = 3  # with a new shape of batch, before it is recorded
 @patch
 def set_lr(self: Trainer,
     group: dict,  # of the optimiser
-    lr: float,
+    lr: float,    # learning rate
 ):
     "Set a group's learning rate: on an NVIDIA GPU a number in its memory, without waiting for it."
     if self.device.type != "cuda": group["lr"] = lr
@@ -633,15 +647,19 @@ def set_lr(self: Trainer,
 @patch
 def replay(self: Trainer,
     x: torch.Tensor,  # as for take_step
-    y: torch.Tensor,
+    y: torch.Tensor,  # labels, likewise
 ) -> tuple:  # as from take_step; the next step writes over them
     "`update` on an NVIDIA GPU: recorded as a CUDA graph and replayed, once the shapes of a batch are known."
-    kept = self.graphs.setdefault((x.shape, y.shape), dict(steps=0))
+    kept = self.graphs.setdefault((x.shape, y.shape, self.model.training), dict(steps=0))
     kept["steps"] += 1
-    if kept["steps"] <= _eager_steps: return self.update(x, y)
+    if kept["steps"] <= _eager_steps:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*capturable=True")  # of Adam, which does not know what is to come
+            return self.update(x, y)
     if "graph" not in kept:
-        kept |= dict(x=x.clone(), y=y.clone(), graph=torch.cuda.CUDAGraph())
-        with torch.cuda.graph(kept["graph"]): kept["results"] = self.update(kept["x"], kept["y"])
+        x_kept, y_kept, graph = x.clone(), y.clone(), torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool, stream=torch.cuda.Stream(self.device)): results = self.update(x_kept, y_kept)
+        kept |= dict(x=x_kept, y=y_kept, graph=graph, results=results)
     kept["x"].copy_(x)
     kept["y"].copy_(y)
     kept["graph"].replay()
@@ -658,7 +676,8 @@ def check_mode(
 
 @patch
 def warm_up(self: Trainer):
-    "Take a few steps with every image size of the recipe, then forget what they changed in the network; raises `InputError`."
+    "Take a few steps with every image size of the recipe, then forget what they changed; raises `InputError`."
+    self.model.train()
     kept = [{k: v.clone() for k, v in m.state_dict().items()} for m in (self.model, self.average) if m]
     x, y, index = next(iter(self.batches))
     sizes = {self.size: self.epoch for self.epoch in range(self.recipe.epochs)}
@@ -726,7 +745,7 @@ def one_epoch(self: Trainer,
             self.keep()
             self.watch.restart()
     if self.world > 1: dist.all_reduce(self.losses, dist.ReduceOp.MIN)  # each rank knows those of its own share
-    return dict(lr=float(self.optimizer.param_groups[0]["lr"]), train_loss=float(part["loss"]) / len(self.batches),
+    return dict(lr=self.last_lr, train_loss=float(part["loss"]) / len(self.batches),
                 train_top1=float(part["hits"]) / part["seen"])
 
 def _accuracy(row):
@@ -772,7 +791,7 @@ def check_loss(self: Trainer):
     what = f"the loss became {loss}" if not math.isfinite(loss) else "a weight became infinite"
     kept = f" (the last good checkpoint is {last})" if self.folder and (last := newest_checkpoint(self.folder)) else ""
     raise InputError(f"{what} in epoch {self.epoch + 1}, by step {self.step}, at learning rate "
-                     f"{float(self.optimizer.param_groups[0]['lr']):.3g}: use a smaller --lr{kept}")
+                     f"{self.last_lr:.3g}: use a smaller --lr{kept}")
 
 # %% ../nbs/03_train.ipynb #5a09996b
 @patch
@@ -782,8 +801,10 @@ def end_epoch(self: Trainer,
     "Count the epoch's cost, look at the held-out images, remember the best weights; then the next epoch can begin."
     self.check_loss()
     self.seen += self.part["seen"]
-    self.flops += flops_per_image(self.model, self.size, training=True) * self.part["seen"]
-    self.flops += sum(getattr(o, "flops", 0) for o in self.optimizers) * self.part["batches"] * self.world  # every rank steps
+    if self.size not in self.costs:
+        self.costs[self.size] = flops_per_image(self.model, self.size, training=True), sum(getattr(o, "flops", 0) for o in self.optimizers)
+    image, step = self.costs[self.size]
+    self.flops += image * self.part["seen"] + step * self.part["batches"] * self.world  # every rank steps
     if self.valid:
         self.chosen.info = self.model.info
         result = from_first(score(predict_logits(self.chosen, self.valid), self.valid.y) if self.rank == 0 else None)
@@ -841,7 +862,7 @@ class Run:
     history: list = field(repr=False)  # a dict an epoch: epoch, lr, train_loss, train_top1, valid_loss, valid_top1, seconds so far
     epochs: int       # trained
     best_epoch: int   # whose weights these are
-    seconds: float    # initialisation from data, augmentation and training; no evaluation, no loading from disk
+    seconds: float    # initialisation from data, augmentation and training; no evaluation, no loading from disk, no rehearsal
     images_per_s: float
     pflop: float      # 1e15 floating-point operations: the network's forward and backward passes and Muon's matrix products
     device: dict      # type, name, threads, precision; also compiled and processes, where a network was compiled or shared
@@ -982,7 +1003,10 @@ def restore(self: Trainer,
 ):
     "Take up the run where `state` left it."
     self.model.load_state_dict(state["model"])
-    for optimizer, kept in zip(self.optimizers, state["optimizers"]): optimizer.load_state_dict(kept)
+    for optimizer, kept in zip(self.optimizers, state["optimizers"]):
+        for group, own in zip(kept["param_groups"], optimizer.param_groups):  # the checkpoint may be from another kind of device
+            group.update({k: own[k] for k in ("fused", "foreach", "capturable") if k in own})
+        optimizer.load_state_dict(kept)
     self.graphs = {}  # they hold the optimisers' former state
     if self.average: self.average.load_state_dict(state["average"])
     vars(self.best).update(state["best"])
@@ -1183,14 +1207,18 @@ def train_once(
     n_valid = round(recipe.valid * len(train))
     train, valid = train.split(n_valid, seed=0) if n_valid else (train, None)
     if 0 < recipe.images < len(train): train = train.split(recipe.images, seed=1)[1]
+    def finished():
+        "The run, if it is done already."
+        if from_first(folder_state(folder, recipe, seed)) != "done": return None
+        run = run_of(folder)
+        if (run.source, run.n_train, run.n_valid) != (train.source, len(train), n_valid):
+            raise InputError(f"{folder} holds a run on other images, {run.source}: choose another --out")
+        for path in checkpoints(folder): path.unlink(missing_ok=True)  # left by a process that was killed at its very end
+        return run
+    if run := finished(): return run
     trainer = Trainer(recipe, train, valid, seed, device, compiled)
     with locked(folder) if trainer.rank == 0 else contextlib.nullcontext():
-        if from_first(folder_state(folder, recipe, seed)) == "done":
-            run = run_of(folder)
-            if (run.source, run.n_train, run.n_valid) != (train.source, len(train), n_valid):
-                raise InputError(f"{folder} holds a run on other images, {run.source}: choose another --out")
-            for path in checkpoints(folder): path.unlink(missing_ok=True)  # left by a process that was killed at its very end
-            return run
+        if run := finished(): return run  # by another process in the meantime
         run = trainer.keep_in(folder, data, minutes).fit()
         if trainer.rank > 0: return run  # rank 0 does the rest
         run.test = score(predict_logits(run.model, test), test.y)
