@@ -20,7 +20,7 @@ from .data import ImageSet, InputError, cifar10_mean, cifar10_std, open_data, wr
 from .models import SmallCNN, flops_per_image
 from .results import device_slug
 from .train import (Recipe, Stopwatch, Trainer, command, device_info, empty_part, get_recipe, has_bf16, keep_memory, pick_device,
-    recipes, use_gpu)
+    prepare_device, recipes)
 
 # %% ../nbs/06_bench.ipynb #be4c0007
 def in_turns(
@@ -54,11 +54,6 @@ def machine(
     return dict(device_info(device, has_bf16(device)), torch=torch.__version__)
 
 # %% ../nbs/06_bench.ipynb #be4c000e
-def _prepare(device):
-    "What a run does to its process."
-    if device.type == "cpu": keep_memory()
-    if device.type == "cuda": use_gpu(device)
-
 def ceiling(
     device: torch.device,
     rounds: int = 5,
@@ -66,7 +61,7 @@ def ceiling(
     batch: int = 64,    # images of the convolution, with 256 channels in and out and 16x16 pixels
 ) -> dict:  # what, machine, gflop_per_s (by name, one a round), best (of all)
     "The highest speed of a matrix product and of a convolution on this device."
-    _prepare(device)
+    prepare_device(device)
     works, flops = {}, {}
     for dtype, name in ((torch.float32, "fp32"), (torch.bfloat16, "bf16"))[:1 + has_bf16(device)]:
         a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
@@ -175,7 +170,7 @@ def scaling(
     axes: dict = _axes,   # axis -> values; while one varies the others stay at batch 128, width 1 and 32 pixels
 ) -> dict:  # what, machine, rows: axis, value, seconds of each round, images/s, GFLOP an image, MB kept for the backward pass
     "How forward and backward passes of `SmallCNN` grow with batch, width and image size, and an epoch with its images; raises `InputError`."
-    _prepare(device)
+    prepare_device(device)
     rows, works, bf16 = [], {}, has_bf16(device)
     for axis, value in ((a, v) for a, values in axes.items() for v in values):
         set_to = dict(batch=128, width=1, size=32, images=128) | {axis: value} | (dict(images=value) if axis == "batch" else {})

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['needs', 'arms', 'ladder', 'studies', 'read_run', 'load_bench', 'load_results', 'changes', 'label', 'device_slug',
-           'result_name', 'file_result', 'cifar10_file', 'group_runs', 'percent', 'ceiling_of', 'device_label',
-           'measured', 'result_table', 'plot_curves', 'plot_cost', 't_quantile', 'Interval', 'mean_interval',
-           'prediction_interval', 'paired_difference', 'wilson', 'compare_run', 'mcnemar', 'compare_models',
-           'cifar10_compare', 'ablation', 'ablation_table', 'plot_ablation', 'climb', 'ladder_table', 'cifar10_ablate']
+           'result_name', 'file_result', 'cifar10_file', 'group_runs', 'device_label', 'seconds_label', 'percent',
+           'ceiling_of', 'measured', 'result_table', 'plot_curves', 'plot_cost', 't_quantile', 'Interval',
+           'mean_interval', 'prediction_interval', 'paired_difference', 'wilson', 'compare_run', 'mcnemar',
+           'compare_models', 'cifar10_compare', 'ablation', 'ablation_table', 'plot_ablation', 'climb', 'ladder_table',
+           'cifar10_ablate']
 
 # %% ../nbs/05_results.ipynb #a7af7ba5
 import json as jsonlib
@@ -143,6 +144,22 @@ def group_runs(
 
 def _torch(run): return run["versions"]["torch"].split("+")[0]
 
+# %% ../nbs/05_results.ipynb #48838cf3
+def device_label(
+    device: dict,  # as in run.json
+) -> str:
+    "A device for people: its name, threads of a CPU, the precision, and whether the network was compiled or the run shared."
+    parts = [device["name"], device["type"] == "cpu" and f"{device['threads']} threads", device["precision"], "compiled" in device and "compiled",
+             "processes" in device and f"{device['processes']} processes"]
+    return ", ".join(filter(None, parts))
+
+def seconds_label(
+    value: float,      # seconds
+    of: float = None,  # what they belong to, if that decides how many digits count
+) -> str:
+    "Whole seconds, or hundredths where they are few."
+    return f"{value:,.0f}" if (of or value) >= 30 else f"{value:.2f}"
+
 # %% ../nbs/05_results.ipynb #ecd52ba9
 def percent(
     values: list,  # fractions
@@ -173,25 +190,13 @@ def _achieved(runs, limits):
     speed, best = mean_std([1e6 * r["pflop"] / r["seconds"] for r in runs])[0], ceiling_of(runs[0]["device"], limits)
     return f"{speed:,.0f}" + (f" ({speed / best:.0%})" if best else "")
 
-def device_label(
-    device: dict,  # as in run.json
-) -> str:
-    "A device for people: its name, threads of a CPU, the precision, and whether the network was compiled or the run shared."
-    parts = [device["name"], device["type"] == "cpu" and f"{device['threads']} threads", device["precision"], "compiled" in device and "compiled",
-             "processes" in device and f"{device['processes']} processes"]
-    return ", ".join(filter(None, parts))
-
-def _seconds(value, of=None):
-    "Whole seconds, or hundredths where they are few."
-    return f"{value:,.0f}" if (of or value) >= 30 else f"{value:.2f}"
-
 def _row(runs, limits=()):
     "One row of the table: runs that differ in their seed only."
     r, mean, top1 = runs[0], lambda key: mean_std([r[key] for r in runs])[0], lambda key: [r[key]["top1"] for r in runs]
     d, (seconds, spread) = r["device"], mean_std([r["seconds"] for r in runs])
     views = " (6 views)" if r["test_tta"]["tta"] == "full" else ""
     values = (label(r), r["source"], len(runs), percent(top1("test")), percent(top1("test_tta")) + views, _epochs(runs),
-              _seconds(seconds) + (f" ± {_seconds(spread, seconds)}" if spread else ""), f"{mean('images_per_s'):,.0f}", f"{mean('pflop'):,.3f}", _achieved(runs, limits),
+              seconds_label(seconds) + (f" ± {seconds_label(spread, seconds)}" if spread else ""), f"{mean('images_per_s'):,.0f}", f"{mean('pflop'):,.3f}", _achieved(runs, limits),
               device_label(d), _torch(r))
     return dict(zip(_columns, values))
 

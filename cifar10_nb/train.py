@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded', 'pick_device', 'has_bf16', 'keep_memory',
-           'use_gpu', 'tf32', 'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first', 'lr_at',
+           'prepare_device', 'tf32', 'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first', 'lr_at',
            'make_optimizer', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits', 'score',
            'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch', 'check_mode',
            'device_info', 'commit', 'cpu_name', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack',
@@ -201,12 +201,14 @@ def keep_memory() -> bool:  # did the C library take the settings?
     return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
 
 # %% ../nbs/03_train.ipynb #64ce1661
-def use_gpu(
-    device: torch.device,  # an NVIDIA GPU
+def prepare_device(
+    device: torch.device,
 ):
-    "Make `device` the one that CUDA means, and let cuDNN try its algorithms on each new shape and keep the fastest, for this process."
-    torch.cuda.set_device(device)
-    torch.backends.cudnn.benchmark = True
+    "For this process: a CPU's memory is kept; an NVIDIA GPU is the one that CUDA means, and cuDNN keeps the fastest algorithm for each shape."
+    if device.type == "cpu": keep_memory()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.benchmark = True
 
 @contextlib.contextmanager
 def tf32(
@@ -504,9 +506,9 @@ class Trainer:
         if (n := min(recipe.batch_size, len(train))) % self.world:
             raise InputError(f"{self.world} processes cannot share batches of {n} images: choose a --batch-size that {self.world} divides")
         self.folder, self.data, self.stop, self.all_stop, self.commit, self.compiled = None, "", False, False, commit(), compiled
-        if self.device.type == "cpu": keep_memory()
+        prepare_device(self.device)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
-        if self.device.type == "cuda": use_gpu(self.device)
+
         for_init, *others = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
         kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model == "resnet18_imagenet" else {}
@@ -522,23 +524,25 @@ class Trainer:
             self.warm_up()
             self.begin(train, *others)
 
-    def begin(self,
-        train: ImageSet,  # the images to train on
-        for_order: int,   # seed of the order
-        for_chance: int,  # seed of the augmentation
-    ):
-        "What a run does before its first step, with the watch running from zero."
-        self.watch = Stopwatch(self.device)
-        with self.watch:
-            self.train = train.to(self.device)
-            self.model.info = info = model_info(self.recipe, self.train)
-            if hasattr(self.model, "whiten"): self.model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
-            if hasattr(self.model, "whiten") and self.world > 1: dist.broadcast(self.model.stem.weight.data, 0)  # the same to the last digit
-            self.batches = Batches(self.train, self.recipe.batch_size, drop_last=len(train) > self.recipe.batch_size, seed=for_order)
-            self.steps = len(self.batches)  # of an epoch with all images
-            self.chance = torch.Generator().manual_seed(for_chance)  # on the CPU: the same dice on every device
-            self.augment = self.recipe.augmentation(info, for_chance)
-            self.losses = torch.full((len(train),), math.inf, device=self.device)  # of each image, when last seen
+# %% ../nbs/03_train.ipynb #0c0e01b2
+@patch
+def begin(self: Trainer,
+    train: ImageSet,  # the images to train on
+    for_order: int,   # seed of the order
+    for_chance: int,  # seed of the augmentation
+):
+    "What a run does before its first step, with the watch running from zero."
+    self.watch = Stopwatch(self.device)
+    with self.watch:
+        self.train = train.to(self.device)
+        self.model.info = info = model_info(self.recipe, self.train)
+        if hasattr(self.model, "whiten"): self.model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
+        if hasattr(self.model, "whiten") and self.world > 1: dist.broadcast(self.model.stem.weight.data, 0)  # the same to the last digit
+        self.batches = Batches(self.train, self.recipe.batch_size, drop_last=len(train) > self.recipe.batch_size, seed=for_order)
+        self.steps = len(self.batches)  # of an epoch with all images
+        self.chance = torch.Generator().manual_seed(for_chance)  # on the CPU: the same dice on every device
+        self.augment = self.recipe.augmentation(info, for_chance)
+        self.losses = torch.full((len(train),), math.inf, device=self.device)  # of each image, when last seen
 
 # %% ../nbs/03_train.ipynb #bb6b56d7
 def moving_average(
