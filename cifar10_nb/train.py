@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded', 'pick_device', 'has_bf16', 'keep_memory',
            'prepare_device', 'tf32', 'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first', 'lr_at',
-           'make_optimizer', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views', 'predict_logits', 'score',
-           'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch', 'check_mode',
-           'device_info', 'commit', 'cpu_name', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack', 'unpack',
-           'checkpoints', 'newest_checkpoint', 'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken',
+           'make_optimizer', 'newton_schulz', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views',
+           'predict_logits', 'score', 'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch',
+           'check_mode', 'device_info', 'commit', 'cpu_name', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack',
+           'unpack', 'checkpoints', 'newest_checkpoint', 'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken',
            'folder_state', 'new_folders', 'free_folders', 'locked', 'mean_std', 'run_of', 'train_once', 'train_apart',
            'run_table', 'cifar10_train']
 
@@ -305,20 +305,32 @@ def make_optimizer(
     return (torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW)(groups, lr=recipe.lr, capturable=recorded, **one_kernel)
 
 # %% ../nbs/03_train.ipynb #a3b02306
-def orthogonalize(
-    g: torch.Tensor,  # float [rows, columns]
-    steps: int = 5,   # of the iteration
-) -> torch.Tensor:  # the same shape, all singular values near 1
-    "The nearest matrix with orthonormal rows (or columns), by Newton-Schulz iteration (Jordan et al., 2024)."
-    x = (g if g.shape[0] <= g.shape[1] else g.T) / (g.norm() + 1e-7)
-    square, total = x @ x.T, None
+def newton_schulz(
+    square: torch.Tensor, # float [k, n, n]: x @ x.T of k matrices x
+    steps: int,           # of the iteration
+) -> torch.Tensor:  # float [k, n, n]: what each x has to be multiplied by
+    "All steps of the Newton-Schulz iteration (Jordan et al., 2024), as one matrix for each x."
+    diagonal = lambda m: m.diagonal(dim1=-2, dim2=-1)
+    norm = diagonal(square).sum(-1)[:, None, None].sqrt() + 1e-7  # of x
+    square, total = square / norm.square(), None
     for i in range(steps):
-        factor = torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315)
-        factor.diagonal().add_(3.4445)
+        factor = torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315)
+        diagonal(factor).add_(3.4445)
         total = factor if total is None else factor @ total
         if i < steps - 1: square = factor @ square @ factor
-    x = total @ x
-    return x if g.shape[0] <= g.shape[1] else x.T
+    return total / norm
+
+def orthogonalize(
+    *matrices,       # float [rows, columns] each
+    steps: int = 5,  # of the iteration
+) -> list:  # for each matrix one of its shape, all singular values near 1
+    "The nearest matrices with orthonormal rows (or columns), by `newton_schulz`."
+    wide, sizes = [m if m.shape[0] <= m.shape[1] else m.T for m in matrices], {}
+    for i, x in enumerate(wide): sizes.setdefault(len(x), []).append(i)
+    for places in sizes.values():
+        factors = newton_schulz(torch.stack([wide[i] @ wide[i].T for i in places]), steps)
+        for i, factor in zip(places, factors): wide[i] = factor @ wide[i]
+    return [x if x.shape == m.shape else x.T for x, m in zip(wide, matrices)]
 
 # %% ../nbs/03_train.ipynb #6dcf0e3c
 class Muon(torch.optim.Optimizer):
@@ -336,23 +348,25 @@ class Muon(torch.optim.Optimizer):
     @tf32(True)
     def step(self):
         "Update the weights from their gradients."
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None: continue
+        for group in self.param_groups:  # torch._foreach_* does a thing to all tensors of a list, as torch's own optimisers do: on a GPU at once
+            if not (params := [p for p in group["params"] if p.grad is not None]): continue
+            for p in params:
                 if "momentum" not in self.state[p]: self.state[p]["momentum"] = torch.zeros_like(p)
-                buffer = self.state[p]["momentum"]
-                buffer.mul_(group["momentum"]).add_(p.grad)
-                update = p.grad.add(buffer, alpha=group["momentum"]).flatten(1)
-                p.mul_(len(p) ** 0.5 / p.norm())
-                p.sub_(group["lr"] * orthogonalize(update, self.ns_steps).view_as(p))
+            grads, buffers = [p.grad for p in params], [self.state[p]["momentum"] for p in params]
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_add_(buffers, grads)
+            updates = [u.movedim(1, -1) for u in torch._foreach_add(grads, buffers, alpha=group["momentum"])]  # channels last, as in memory
+            for p, norm in zip(params, torch._foreach_norm(params)): p.mul_(len(p) ** 0.5 / norm)
+            matrices = orthogonalize(*(u.flatten(1) for u in updates), steps=self.ns_steps)
+            updates = [m.reshape(u.shape).movedim(-1, 1) for m, u in zip(matrices, updates)]
+            torch._foreach_sub_(params, torch._foreach_mul(updates, group["lr"]))
 
 # %% ../nbs/03_train.ipynb #cf42c487
 @patch(as_prop=True)
 def flops(self: Muon) -> int:
     "Floating-point operations in the matrix products of one step, counted by `torch.utils.flop_counter`."
     with FlopCounterMode(display=False) as counter:
-        for p in (p for group in self.param_groups for p in group["params"]):
-            orthogonalize(torch.empty(p.shape, device="meta").flatten(1), self.ns_steps)
+        orthogonalize(*(torch.empty(p.shape, device="meta").flatten(1) for g in self.param_groups for p in g["params"]), steps=self.ns_steps)
     return counter.get_total_flops()
 
 # %% ../nbs/03_train.ipynb #53ff7de9
@@ -518,7 +532,7 @@ class Trainer:
         if self.world > 1: self.network = torch.nn.parallel.DistributedDataParallel(self.network)
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.optimizer, self.costs = make_optimizer(self.model, recipe), {}
-        self.graphs, self.pool = {}, torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None  # see replay
+        self.graphs = {}  # see replay
         self.begin(train, *others)
         if compiled or self.device.type == "cuda":
             self.warm_up()
@@ -662,7 +676,8 @@ def replay(self: Trainer,
             return self.update(x, y)
     if "graph" not in kept:
         x_kept, y_kept, graph = x.clone(), y.clone(), torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool, stream=torch.cuda.Stream(self.device)): results = self.update(x_kept, y_kept)
+        pool = next((k["graph"].pool() for k in self.graphs.values() if "graph" in k), None)  # of memory: one for all
+        with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.Stream(self.device)): results = self.update(x_kept, y_kept)
         kept |= dict(x=x_kept, y=y_kept, graph=graph, results=results)
     kept["x"].copy_(x)
     kept["y"].copy_(y)
@@ -1323,6 +1338,7 @@ def cifar10_train(
     data: str = "auto",       # auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
     epochs: int = None,       # passes over the training images, instead of the recipe's; the warm-up shrinks with them
     batch_size: int = None,   # images a step, instead of the recipe's
+    micro_batch: int = None,  # of which so many go through the network at a time, instead of the recipe's; 0: all
     lr: float = None,         # peak learning rate, instead of the recipe's
     seed: int = 0,            # of the first run
     seeds: int = 1,           # how many runs: seed, seed + 1, ...
@@ -1335,10 +1351,11 @@ def cifar10_train(
     json: bool = False,       # print one JSON object instead of a table
 ):
     "Train a classifier and test it: by default SmallCNN on CIFAR-10, or on drawn images where there is no network."
+    changed = dict(epochs=epochs, batch_size=batch_size, micro_batch=micro_batch, lr=lr)
     if resume:
-        _check_alone(recipe=recipe, data=data, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, seeds=seeds, out=out)
+        _check_alone(recipe=recipe, data=data, seed=seed, seeds=seeds, out=out, **changed)
         chosen, data, seed, seeds, out = _unfinished(resume)
-    else: chosen = get_recipe(recipe, epochs=epochs, batch_size=batch_size, lr=lr)
+    else: chosen = get_recipe(recipe, **changed)
     _check_numbers(seed, seeds, jobs, save_every)
     check_mode(compile)
     device = join_ranks(device)
@@ -1351,7 +1368,7 @@ def cifar10_train(
     folders = from_first(folders or free_folders(f"runs/{chosen.name}-{source}-seed{seed}", all_seeds, chosen))
     again = train.source if train.source in ("cifar10", "drawn") else str(Path(data).resolve())
     if jobs > 1 and seeds > 1:
-        given = dict(recipe=recipe, data=again, epochs=epochs, batch_size=batch_size, lr=lr, device=device, save_every=save_every, compile=compile)
+        given = dict(recipe=recipe, data=again, device=device, save_every=save_every, compile=compile, **changed)
         train_apart(all_seeds, folders, jobs, given)
     runs = [train_once(chosen, train, test, s, device, f, again, compile, save_every) for s, f in zip(all_seeds, folders)]
     if leave_ranks() > 0: return
