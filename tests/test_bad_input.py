@@ -179,6 +179,7 @@ cases = [
     ("train", ("--epochs", "many"), "'many'"),
     ("train", ("--epochs", "100000000"), "epochs is 100000000"),
     ("train", ("--batch-size", "0"), "batch_size is 0"),
+    ("train", ("--micro-batch", "-1"), "micro_batch is -1"),
     ("train", ("--batch-size", "99999999"), "batch_size is 99999999"),
     ("train", ("--lr", "0"), "lr is 0.0"),
     ("train", ("--lr", "-1"), "lr is -1.0"),
