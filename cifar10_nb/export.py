@@ -28,7 +28,6 @@ class Deployed(nn.Module):
     ):
         super().__init__()
         self.info, self.net = model.info, copy.deepcopy(model).cpu().eval()
-
         for name in ("mean", "std"): self.register_buffer(name, torch.tensor(model.info[name]).view(1, -1, 1, 1))
         self.eval()
 
