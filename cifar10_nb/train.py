@@ -137,8 +137,8 @@ recipes = {r.name: r for r in (
         flip="alternating", label_smoothing=0.1, tta="full", valid=0.0))}
 recipes["quick"] = replace(recipes["speed"], name="quick", epochs=4, batch_size=500, micro_batch=250, ns_steps=5, warmup=0.1,
     sizes=(20, 24, 28, 32), hardest=(1, 1, 0.7, 0.5), valid=0.04)
-recipes["speed95"] = replace(recipes["speed"], name="speed95", model="speed_cnn_wide", warmup=0.3, batch_size=1000, micro_batch=0, sizes=(24, 28, 32),
-    label_smoothing=0.2)
+recipes["speed95"] = replace(recipes["speed"], name="speed95", model="speed_cnn_wide", epochs=15, warmup=0.3, batch_size=1000, micro_batch=0,
+    sizes=(24, 28, 32), label_smoothing=0.2)
 recipes["speed96"] = replace(recipes["speed95"], name="speed96", model="speed_cnn_deep", epochs=48, warmup=0.36, sizes=(24, 28, 32, 32), crop=4,
     cutmix=0.5, label_smoothing=0.1)
 
@@ -551,8 +551,9 @@ def begin(self: Trainer,
     with self.watch:
         self.train = train.to(self.device)
         self.model.info = info = model_info(self.recipe, self.train)
-        if hasattr(self.model, "whiten"): self.model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
-        if hasattr(self.model, "whiten") and self.world > 1: dist.broadcast(self.model.stem.weight.data, 0)  # the same to the last digit
+        if hasattr(self.model, "whiten"):
+            self.model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
+            if self.world > 1: dist.broadcast(self.model.stem.weight.data, 0)  # the same to the last digit
         self.batches = Batches(self.train, self.recipe.batch_size, drop_last=len(train) > self.recipe.batch_size, seed=for_order)
         self.steps = len(self.batches)  # of an epoch with all images
         self.chance = torch.Generator().manual_seed(for_chance)  # on the CPU: the same dice on every device
