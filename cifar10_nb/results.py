@@ -43,7 +43,7 @@ def read_run(
     return run
 
 def load_bench(
-    what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"; "side_by_side": other scripts beside ours; "trials": of speed and quick
+    what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"; "side_by_side": other scripts beside ours; "trials", "search" or "skipping": of recipes, on held-out images
     folder = "results/bench",  # where they are filed
 ) -> list:  # of dicts, from cifar10_bench as its --json prints them
     "The benchmarks of one kind that are on file."
