@@ -43,7 +43,7 @@ def read_run(
     return run
 
 def load_bench(
-    what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"; "side_by_side": other scripts beside ours; "trials", "search" or "skipping": of recipes, on held-out images
+    what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"; "side_by_side", "earlier_side_by_side": other scripts beside ours; "trials", "search" or "skipping": of recipes, on held-out images
     folder = "results/bench",  # where they are filed
 ) -> list:  # of dicts, from cifar10_bench as its --json prints them
     "The benchmarks of one kind that are on file."
@@ -75,9 +75,9 @@ def changes(
 def label(
     run: dict,  # as in run.json
 ) -> str:
-    "The name of a run's recipe, with its changes: `final (6 epochs)`. Of a long list of values, the first and the last."
+    "The name of a run's recipe, with its changes: `final (6 epochs)`. Of a long list of values, the first and the last; `no sizes` for ()."
     brief = lambda v: f"{v[0]} to {v[-1]}" if isinstance(v, list) and len(v) > 4 else v
-    said = [f"{v} epochs" if k == "epochs" else f"{k} {brief(v)}" for k, v in changes(run).items()]
+    said = [f"{v} epochs" if k == "epochs" else f"no {k}" if v == [] else f"{k} {brief(v)}" for k, v in changes(run).items()]
     return run["recipe"]["name"] + (f" ({', '.join(said)})" if said else "")
 
 # %% ../nbs/05_results.ipynb #2f617d10
@@ -93,7 +93,7 @@ def result_name(
     run: dict,  # as in run.json
 ) -> str:  # RECIPE_DATA_DEVICE_seedN.json, DEVICE as from device_slug
     "The name of a run's file in `results/`; of a long name the beginning and a digest."
-    changed = "".join(f"-{v}ep" if k == "epochs" else f"-{k}{v}" for k, v in changes(run).items())
+    changed = "".join(f"-{v}ep" if k == "epochs" else f"-no-{k}" if v == [] else f"-{k}{v}" for k, v in changes(run).items())
     what = _slug(run["recipe"]["name"] + changed)
     if len(what) > 60: what = f"{what[:50].rstrip('-')}-{sha256(what.encode()).hexdigest()[:8]}"  # some systems allow paths of 260
     return "_".join([what, _slug(run["source"]), device_slug(run["device"]), f"seed{run['seed']}.json"])

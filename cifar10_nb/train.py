@@ -133,12 +133,12 @@ recipes = {r.name: r for r in (
     Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.05, warmup=5, crop=4, flip="random",
         randaugment=(2, 7), cutout=16, mixup=0.2, label_smoothing=0.1, patience=8),
     Recipe("speed", model="speed_cnn", epochs=15, batch_size=1500, micro_batch=750, optimizer="muon", lr=0.2, momentum=0.65, rest_lr=0.02, bias_lr=0.1,
-        ns_steps=3, weight_decay=0.0, schedule="linear", warmup=0.45, sizes=5 * (24,) + 3 * (28,) + 2 * (32,), crop=2, crop_mode="reflect",
-        flip="alternating", label_smoothing=0.1, tta="full", valid=0.0))}
+        ns_steps=3, weight_decay=0.0, schedule="linear", warmup=0.45, sizes=5 * (24,) + 3 * (28,) + 2 * (32,), hardest=(1, 0.74, 0.74),
+        crop=2, crop_mode="reflect", flip="alternating", label_smoothing=0.1, tta="full", valid=0.0))}
 recipes["quick"] = replace(recipes["speed"], name="quick", epochs=4, batch_size=500, micro_batch=250, ns_steps=5, warmup=0.1,
     sizes=(20, 24, 28, 32), hardest=(1, 1, 0.7, 0.5), valid=0.04)
 recipes["speed95"] = replace(recipes["speed"], name="speed95", model="speed_cnn_wide", epochs=15, warmup=0.3, batch_size=1000, micro_batch=0,
-    sizes=(24, 28, 32), label_smoothing=0.2)
+    sizes=(24, 28, 32), hardest=(), label_smoothing=0.2)
 recipes["speed96"] = replace(recipes["speed95"], name="speed96", model="speed_cnn_deep", epochs=48, warmup=0.36, sizes=(24, 28, 32, 32), crop=4,
     cutmix=0.5, label_smoothing=0.1)
 
