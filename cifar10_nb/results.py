@@ -209,8 +209,8 @@ def _waiting(results, waiting):
     measured = {r["recipe"]["name"] for r in results if r["source"].startswith("cifar10") and not changes(r)}
     for name, hardware in waiting.items():
         run = dict(recipe=asdict(get_recipe(name)), source="cifar10")
-        row = {"recipe": name, "data": "cifar10", "runs": 0, "test accuracy": f"not yet measured: waits for {hardware}",
-               "epochs": recipes[name].epochs}
+        row = {"recipe": name, "data": "cifar10", "runs": 0, "test accuracy": "not yet measured",
+               "epochs": recipes[name].epochs, "device": f"waits for {hardware}"}
         if name not in measured: yield _order(run), row
 
 def measured(
