@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from .augment import Compose, Cutout, HorizontalFlip, Normalize, RandAugment, RandomCrop
-from .data import ImageSet, InputError, cifar10_mean, cifar10_std, open_data, write_atomic
+from .data import ImageSet, InputError, cifar10_mean, cifar10_std, markdown_table, open_data, write_atomic
 from .models import SmallCNN, flops_per_image
 from .results import device_slug
 from .train import (Recipe, Stopwatch, Trainer, command, device_info, empty_part, get_recipe, has_bf16, keep_memory, pick_device,
@@ -194,9 +194,9 @@ def scaling_table(
     found: dict,  # what scaling gave
 ) -> str:  # Markdown
     "The rows of `scaling` for people."
-    head = ["| axis | value | GFLOP an image | seconds | images/s | MB kept |", "|---|---:|---:|---:|---:|---:|"]
-    return "\n".join(head + [f"| {r['axis']} | {r['value']:g} | {r['gflop']:.3f} | {median(r['seconds']):.3f} | {r['images_per_s']:,.0f}"
-                             f" | {r['kept_mb']:,.0f} |" for r in found["rows"]])
+    return markdown_table("axis | value: | GFLOP an image: | seconds: | images/s: | MB kept:", (
+        (r["axis"], f"{r['value']:g}", f"{r['gflop']:.3f}", f"{median(r['seconds']):.3f}", f"{r['images_per_s']:,.0f}", f"{r['kept_mb']:,.0f}")
+        for r in found["rows"]))
 
 # %% ../nbs/06_bench.ipynb #be4c0028
 def _table(head, rows): return "\n".join("  ".join(str(c).rjust(w) if i else str(c).ljust(w) for i, (c, w) in

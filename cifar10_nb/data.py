@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['cifar10_classes', 'cifar10_mean', 'cifar10_std', 'cifar10_mirrors', 'InputError', 'DownloadError', 'ImageSet',
-           'Description', 'open_image', 'cache_dir', 'write_atomic', 'open_folder', 'digest_ok', 'download',
-           'draw_image', 'drawn', 'open_data', 'Batches']
+           'markdown_table', 'Description', 'open_image', 'cache_dir', 'write_atomic', 'open_folder', 'digest_ok',
+           'download', 'draw_image', 'drawn', 'open_data', 'Batches']
 
 # %% ../nbs/00_data.ipynb #fd87bf86
 import hashlib, json, math, os, queue, random, sys, threading, time
@@ -139,6 +139,16 @@ def _pixel_stats(x):
     n = len(x) * x.shape[2] * x.shape[3]
     return [t.tolist() for t in (s1 / n, (s2 / n - (s1 / n) ** 2).clamp(min=0).sqrt(), own / len(x))]
 
+# %% ../nbs/00_data.ipynb #50562ec2
+def markdown_table(
+    columns: str,  # their names, between bars; a colon behind a name sets its column flush right, as in `class | images:`
+    rows,          # iterable of rows, each an iterable of cells: anything that `str` takes
+) -> str:          # Markdown
+    "A table to show on a page"
+    names = [name.strip() for name in columns.split('|')]
+    rule = ['---:' if name.endswith(':') else '---' for name in names]
+    return '\n'.join('| ' + ' | '.join(map(str, row)) + ' |' for row in [[name.removesuffix(':') for name in names], rule, *rows])
+
 # %% ../nbs/00_data.ipynb #815dbd4d
 class Description(dict):
     "What `ImageSet.describe` found; shows itself as text or Markdown"
@@ -155,8 +165,7 @@ class Description(dict):
 
     def _repr_markdown_(self):
         head, counts, *rows = self._lines()
-        table = ['| | red | green | blue |', '|---|---|---|---|'] + [f"| {' | '.join(r)} |" for r in rows]
-        return '\n'.join([f'**{head}**', '', counts, '', *table])
+        return '\n'.join([f'**{head}**', '', counts, '', markdown_table('| red | green | blue', rows)])
 
 @patch
 def describe(self: ImageSet) -> Description:  # keys: source, n, size, counts, mean, std, image_std

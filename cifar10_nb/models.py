@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .data import InputError, download
+from .data import InputError, download, markdown_table
 
 # %% ../nbs/01_models.ipynb #5af83f70
 def conv_block(
@@ -93,8 +93,7 @@ class Summary(list):
         line = lambda r: "  ".join(c.rjust(w) if i > 2 else c.ljust(w) for i, (c, w) in enumerate(zip(r, wide)))
         return "\n".join(map(line, rows)) + "\n" + self.total
     def _repr_markdown_(self):
-        rows = ["| " + " | ".join(self.head) + " |", "| --- | --- | --- | ---: | ---: |"]
-        return "\n".join(rows + ["| " + " | ".join(r) + " |" for r in self._cells()] + ["", self.total])
+        return markdown_table("layer | kind | output | parameters: | MFLOP:", self._cells()) + "\n\n" + self.total
 
 # %% ../nbs/01_models.ipynb #001a9f7a
 def summary(

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import NamedTuple
 
-from .data import InputError, open_data, write_atomic
+from .data import InputError, markdown_table, open_data, write_atomic
 from .evaluate import evaluate, load_model
 from cifar10_nb.train import (Recipe, Run, command, folder_state, get_recipe, mean_std, pick_device, recipes, train_once,
     tta_names)
@@ -43,7 +43,7 @@ def read_run(
     return run
 
 def load_bench(
-    what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"; "side_by_side", "earlier_side_by_side": other scripts beside ours; "trials", "search" or "skipping": of recipes, on held-out images
+    what: str,                 # "ceiling", "pipeline", "overhead" or "scaling"; "side_by_side", "earlier_side_by_side": other scripts beside ours; "trials", "search", "skipping" or "cheaper": of recipes, on held-out images
     folder = "results/bench",  # where they are filed
 ) -> list:  # of dicts, from cifar10_bench as its --json prints them
     "The benchmarks of one kind that are on file."
@@ -239,8 +239,8 @@ def result_table(
     head = [c for c in _columns if not (brief and c in ("data", "images/s", "GFLOP/s", "torch"))]
     for row in rows:
         if brief and not row["data"].startswith("cifar10"): row["recipe"] += f" on {row['data']}"
-    rule = ["---" if c in ("recipe", "data", "device", "torch") else "---:" for c in head]
-    return "\n".join("| " + " | ".join(map(str, r)) + " |" for r in [head, rule, *([row.get(c, "") for c in head] for row in rows)])
+    names = " | ".join(c if c in ("recipe", "data", "device", "torch") else c + ":" for c in head)
+    return markdown_table(names, ([row.get(c, "") for c in head] for row in rows))
 
 # %% ../nbs/05_results.ipynb #b9352823
 _styles = list(zip(("#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#ccbb44", "#555555"),  # Paul Tol's "bright"
@@ -505,12 +505,12 @@ def ablation_table(
     base: str = "base",  # the arm to compare with
 ) -> str:  # Markdown; the base first, then from the greatest loss to the greatest gain
     "Each arm's accuracy and its paired difference to the base arm over the seeds that both have."
-    lines = ["| arm | runs | test accuracy | pairs | difference in points (95% interval) |", "|---|---:|---:|---:|---:|"]
+    rows = []
     for r in ablation(results, base):
-        d, n = r["difference"], len(r["scores"])
+        d, scores = r["difference"], r["scores"]
         said = "" if r["name"] == base else d.points() if d else "no common seed"
-        lines.append(f"| {r['name']} | {n} | {percent(r['scores'])} | {d.n if d else 0} | {said} |")
-    return "\n".join(lines)
+        rows.append((r["name"], len(scores), percent(scores), d.n if d else 0, said))
+    return markdown_table("arm | runs: | test accuracy: | pairs: | difference in points (95% interval):", rows)
 
 def plot_ablation(
     results: list,       # of dicts as in run.json, told apart by the name of their recipe
@@ -557,17 +557,15 @@ def ladder_table(
     ladder: dict,   # of climb
 ) -> str:  # Markdown
     "Each step's accuracy, its paired difference to the step it stands on, and what a run cost."
-    rows, kept = _by_name(results), {base for _, base in ladder.values()} | {[*ladder][-1]}
-    lines = ["| step | runs | test accuracy | difference in points | with TTA | PFLOP | seconds |", "|---|---:|---:|---:|---:|---:|---:|"]
+    found, kept, rows = _by_name(results), {base for _, base in ladder.values()} | {[*ladder][-1]}, []
     for name, (_, base) in ladder.items():
-        if name not in rows: continue
-        runs, gain = rows[name].values(), _gain(rows[name], rows.get(base, {}))
+        if name not in found: continue
+        runs, gain = found[name].values(), _gain(found[name], found.get(base, {}))
         test, tta = (percent([r[key]["top1"] for r in runs]) for key in ("test", "test_tta"))
         pflop, seconds = (mean_std([r[key] for r in runs])[0] for key in ("pflop", "seconds"))
-        cells = (name if name in kept else f"({name})", len(runs), test, f"{100 * gain.mean:+.2f}" if gain else "", tta,
-                 f"{pflop:.4f}", f"{seconds:,.0f}")
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
+        rows.append((name if name in kept else f"({name})", len(runs), test, f"{100 * gain.mean:+.2f}" if gain else "", tta,
+                     f"{pflop:.4f}", f"{seconds:,.0f}"))
+    return markdown_table("step | runs: | test accuracy: | difference in points: | with TTA: | PFLOP: | seconds:", rows)
 
 # %% ../nbs/05_results.ipynb #bf84f7f6
 _start = replace(recipes["final"], name="final, cut short", images=10_000, valid=0.0, epochs=5, warmup=1, patience=0)
