@@ -145,9 +145,13 @@ def markdown_table(
     rows,          # iterable of rows, each an iterable of cells: anything that `str` takes
 ) -> str:          # Markdown
     "A table to show on a page"
-    names = [name.strip() for name in columns.split('|')]
-    rule = ['---:' if name.endswith(':') else '---' for name in names]
-    return '\n'.join('| ' + ' | '.join(map(str, row)) + ' |' for row in [[name.removesuffix(':') for name in names], rule, *rows])
+    heads = [name.strip() for name in columns.split('|')]
+    names = [name.removesuffix(':') for name in heads]
+    rows = [[str(cell) for cell in row] for row in rows]
+    # where a table is wider than the page, Quarto shares the width by the dashes: as much as a column needs, up to 40
+    widths = [min(40, max([3, *map(len, [*name.split(), *cells])])) for name, *cells in zip(names, *rows)]
+    rule = ['-' * (width - 1) + (':' if name.endswith(':') else '-') for name, width in zip(heads, widths)]
+    return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [names, rule, *rows])
 
 # %% ../nbs/00_data.ipynb #815dbd4d
 class Description(dict):
