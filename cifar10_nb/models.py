@@ -93,7 +93,8 @@ class Summary(list):
         line = lambda r: "  ".join(c.rjust(w) if i > 2 else c.ljust(w) for i, (c, w) in enumerate(zip(r, wide)))
         return "\n".join(map(line, rows)) + "\n" + self.total
     def _repr_markdown_(self):
-        return markdown_table("layer | kind | output | parameters: | MFLOP:", self._cells()) + "\n\n" + self.total
+        columns = " | ".join(name + ":" * (i > 2) for i, name in enumerate(self.head))
+        return markdown_table(columns, self._cells()) + "\n\n" + self.total
 
 # %% ../nbs/01_models.ipynb #001a9f7a
 def summary(
