@@ -202,15 +202,24 @@ def box_mask(cy, cx, # centres, int64 [n]
     return span(cy, bh, h)[:, :, None] * span(cx, bw, w)[:, None]
 
 class Cutout(Transform):
-    "Black out one square in each image, its centre uniform over the image (arXiv 1708.04552)."
+    "Cover one square in each image, its centre uniform over the image (arXiv 1708.04552)."
     def __init__(self,
         size=16, # side of the square in pixels; what lies outside the image is lost
-    ): self.size = _whole('size', size, 0)
+        fill=0, # what covers it, from 0 to 255: a number, or one for each channel; 0 is black
+    ):
+        values = fill if isinstance(fill, (list, tuple)) else (fill,)
+        for v in values:
+            if isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v <= 255:
+                raise InputError(f'fill must be a number from 0 to 255, or one for each channel, not {fill!r}')
+        self.size, self.fill = _whole('size', size, 0), fill if any(values) else 0
 
     def images(self, x, gen):
         n, _, h, w = x.shape
         hole = box_mask(_randint(h, (n,), gen, x.device), _randint(w, (n,), gen, x.device), self.size, self.size, h, w)
-        return x * (1 - hole)[:, None]
+        covered = x * (1 - hole)[:, None]
+        if not self.fill: return covered
+        fill = torch.tensor(self.fill, dtype=torch.float32, device=x.device).round().to(torch.uint8).reshape(1, -1, 1, 1)
+        return covered + fill * hole[:, None]
 
 # %% ../nbs/02_augment.ipynb #8c8ff9e8
 ra_ops = ('Identity', 'ShearX', 'ShearY', 'TranslateX', 'TranslateY', 'Rotate', 'Brightness', 'Color', 'Contrast',

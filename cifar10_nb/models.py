@@ -116,13 +116,28 @@ def summary(
 # %% ../nbs/01_models.ipynb #607a24f8
 def resnet18_cifar(
     n_classes: int = 10,  # outputs
+    width: int = 64,      # channels of the first stage; each of the three after it has twice as many as the one before
+    stem: str = "cifar",  # "cifar": a 3x3 convolution, stride 1; "imagenet": torchvision's own, 7x7 stride 2 and max-pooling
 ) -> nn.Module:  # takes float [n, 3, 32, 32], gives [n, n_classes]
     "torchvision's ResNet-18 with a CIFAR stem: a 3x3 stride-1 convolution instead of 7x7 stride 2, no max-pooling."
     from torchvision.models import resnet18
-    model = resnet18(num_classes=n_classes)
-    model.conv1, model.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
-    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
+    model, fresh = resnet18(num_classes=n_classes), []
+    if stem == "cifar":
+        model.conv1, model.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
+        fresh = [model.conv1]
+    if width != 64: fresh = _set_width(model, width)
+    for conv in fresh: nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
     return model
+
+def _set_width(model, width):
+    "Give torchvision's ResNet-18 stages of 1, 2, 4 and 8 times `width` channels; returns its convolutions, to be initialised."
+    from torchvision.models.resnet import BasicBlock
+    old = model.conv1
+    model.conv1 = nn.Conv2d(3, width, old.kernel_size, old.stride, old.padding, bias=False)
+    model.bn1, model.inplanes = nn.BatchNorm2d(width), width
+    for i in range(4): setattr(model, f"layer{i + 1}", model._make_layer(BasicBlock, width * 2**i, 2, stride=min(i + 1, 2)))
+    model.fc = nn.Linear(8 * width, model.fc.out_features)
+    return [m for m in model.modules() if isinstance(m, nn.Conv2d)]
 
 # %% ../nbs/01_models.ipynb #6de60b18
 imagenet_mean, imagenet_std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -241,7 +256,8 @@ class SpeedCNN(nn.Sequential):
         if not self.stem.weight.requires_grad: self.stem.weight.copy_(whitening_filters(images))
 
 # %% ../nbs/01_models.ipynb #a47a3f06
-models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagenet=resnet18_imagenet, speed_cnn=SpeedCNN,
+models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagenet=resnet18_imagenet,
+    resnet18_quarter=partial(resnet18_cifar, width=16), resnet18_imagenet_stem=partial(resnet18_cifar, stem="imagenet"), speed_cnn=SpeedCNN,
     speed_cnn_plain=partial(SpeedCNN, whitened=False, copies=False), speed_cnn_whitened=partial(SpeedCNN, copies=False),
     speed_cnn_wide=partial(SpeedCNN, widths=(128, 384, 384), depths=(2, 2, 2)),
     speed_cnn_deep=partial(SpeedCNN, widths=(128, 384, 512), depths=(3, 3, 3)))

@@ -72,7 +72,8 @@ class Recipe:
     crop_mode: str = "zero"         # what the padding holds: "zero" or "reflect"
     flip: str = "none"              # horizontal flip: "none", "random" or "alternating"
     randaugment: tuple = ()         # (number of operations, magnitude of 0 to 30); (): none
-    cutout: int = 0                 # side of the hole in pixels; 0: none
+    cutout: int = 0                 # side of the square that Cutout covers, in pixels; 0: none
+    cutout_fill: str = "black"      # what covers it: "black", as in the original project, or "mean", the training images' mean colour
     mixup: float = 0.0              # alpha of MixUp's Beta distribution; 0: none
     cutmix: float = 0.0             # alpha of CutMix's Beta distribution; 0: none
     label_smoothing: float = 0.0    # share of the label spread over all classes
@@ -88,7 +89,7 @@ class Recipe:
 
 # %% ../nbs/03_train.ipynb #dba1a6a8
 _choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam", "muon"), schedule=("cosine", "linear", "constant"),
-    crop_mode=("zero", "reflect"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"),
+    crop_mode=("zero", "reflect"), cutout_fill=("black", "mean"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"),
     model=tuple(models))
 _ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1),
     rest_lr=(0, 1e6), bias_lr=(0, 1e6), ns_steps=(1, 100), weight_decay=(0, 100), warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
@@ -490,7 +491,7 @@ def augmentation(self: Recipe,
     if self.crop: steps.append(RandomCrop(self.crop, self.crop_mode))
     if self.flip != "none": steps.append(HorizontalFlip(self.flip, seed))
     if self.randaugment: steps.append(RandAugment(*self.randaugment))
-    if self.cutout: steps.append(Cutout(self.cutout))
+    if self.cutout: steps.append(Cutout(self.cutout, 0 if self.cutout_fill == "black" else tuple(255 * m for m in info["mean"])))
     steps.append(Normalize(info["mean"], info["std"]))
     if self.mixup: steps.append(MixUp(self.mixup, n))
     if self.cutmix: steps.append(CutMix(self.cutmix, n))
@@ -517,6 +518,7 @@ class Trainer:
         self.recipe, self.seed, self.device = recipe, seed, pick_device(device)
         self.history, self.epoch, self.step = [], 0, 0
         self.seen, self.flops = 0, 0  # images trained on in whole epochs, and what that cost
+        self.timed, self.moved = True, []  # see Run
         self.part, (self.rank, self.world) = empty_part(), ranks()
         if (n := min(recipe.batch_size, len(train))) % self.world:
             raise InputError(f"{self.world} processes cannot share batches of {n} images: choose a --batch-size that {self.world} divides")
@@ -891,21 +893,28 @@ class Run:
     commit: str
     test: dict = field(default_factory=dict)      # loss, top1, top5 on the test images, read once
     test_tta: dict = field(default_factory=dict)  # the same with test-time augmentation, and which one
+    timed: bool = True  # do the seconds count? False if the machine had other work, or the run changed machines
+    moved: list = field(default_factory=list)  # the device, versions and commit that it had before, each with the steps done by then
 
 # %% ../nbs/03_train.ipynb #27fd8bb0
+@patch(as_prop=True)
+def circumstances(self: Trainer) -> dict:
+    "Device, versions and commit of a run."
+    import torchvision
+    from cifar10_nb import __version__
+    more = {k: v for k, v in dict(compiled=self.compiled, processes=self.world).items() if v not in ("", 1)}
+    versions = dict(cifar10_nb=__version__, torch=torch.__version__, torchvision=torchvision.__version__, python=platform.python_version())
+    return dict(device=device_info(self.device, self.bf16) | more, versions=versions, commit=self.commit)
+
 @patch
 def finished(self: Trainer,
     model: torch.nn.Module,  # the weights the recipe chose
 ) -> Run:
     "The `Run` of a trainer that is done."
-    import torchvision
-    from cifar10_nb import __version__
     return Run(model.eval(), self.recipe, self.seed, self.train.source, len(self.train), len(self.valid or ()), self.history,
         epochs=self.epoch, best_epoch=self.best.epoch if self.recipe.patience else self.epoch,
         seconds=self.watch.seconds, images_per_s=self.seen / self.watch.seconds, pflop=self.flops / 1e15,
-        device=device_info(self.device, self.bf16) | {k: v for k, v in dict(compiled=self.compiled, processes=self.world).items() if v not in ("", 1)},
-        versions=dict(cifar10_nb=__version__, torch=torch.__version__, torchvision=torchvision.__version__,
-                      python=platform.python_version()), commit=self.commit)
+        timed=self.timed and not self.moved, moved=self.moved, **self.circumstances)
 
 def fit(
     recipe: Recipe,
@@ -1016,7 +1025,7 @@ def state(self: Trainer) -> dict:
         average=self.average.state_dict() if self.average else None, best=vars(self.best), order=self.order,
         chance=self.chance.get_state(), part={k: v.item() if torch.is_tensor(v) else v for k, v in self.part.items()},
         history=self.history, epoch=self.epoch, step=self.step, seen=self.seen, flops=self.flops, seconds=self.watch.seconds,
-        losses=self.losses, only=self.batches.only)
+        losses=self.losses, only=self.batches.only, timed=self.timed, moved=self.moved, circumstances=self.circumstances)
 
 @patch
 def restore(self: Trainer,
@@ -1036,7 +1045,9 @@ def restore(self: Trainer,
     self.watch.seconds = state["seconds"]
     self.losses.copy_(state["losses"])
     self.batches.only = None if state["only"] is None else state["only"].to(self.device)
-    for name in ("part", "history", "epoch", "step", "seen", "flops"): setattr(self, name, state[name])
+    for name in ("part", "history", "epoch", "step", "seen", "flops", "moved"): setattr(self, name, state[name])
+    self.timed = self.timed and state["timed"]
+    if state["circumstances"] != self.circumstances: self.moved = [*self.moved, dict(state["circumstances"], steps=self.step)]
 
 # %% ../nbs/03_train.ipynb #b58b292e
 @patch
@@ -1223,6 +1234,7 @@ def train_once(
     data: str = "",      # how to open the images again, as for open_data
     compiled: str = "",  # a mode of torch.compile
     minutes: float = 5,  # between two checkpoints inside an epoch, see Trainer.keep_in
+    timed: bool = True,  # do its seconds count? See Run
 ) -> Run:
     "Hold out the recipe's validation images, train or go on training, score the test images once, save; raises `InputError`."
     n_valid = round(recipe.valid * len(train))
@@ -1238,6 +1250,7 @@ def train_once(
         return run
     if run := finished(): return run
     trainer = Trainer(recipe, train, valid, seed, device, compiled)
+    trainer.timed = timed
     with locked(folder) if trainer.rank == 0 else contextlib.nullcontext():
         if run := finished(): return run  # by another process in the meantime
         run = trainer.keep_in(folder, data, minutes).fit()
@@ -1264,7 +1277,7 @@ def train_apart(
     places = Queue()  # that are free: as many as jobs, each with a GPU if there are any
     for i in range(jobs): places.put(dict(CUDA_VISIBLE_DEVICES=gpus[i % len(gpus)]) if on_gpus else {})
     env = dict(os.environ, OMP_NUM_THREADS=str(max(1, torch.get_num_threads() // jobs)))
-    flags = [f"--{k}={v}" for k, v in options.items() if v not in (None, "")]
+    flags = [f"--{k}" if v is True else f"--{k}={v}" for k, v in options.items() if v is not False and v not in (None, "")]
     def one(seed, folder):
         if (Path(folder) / "run.json").exists(): return
         place = places.get()
@@ -1350,6 +1363,7 @@ def cifar10_train(
     save_every: float = 5,    # minutes between two checkpoints inside an epoch
     jobs: int = 1,            # seeds to train at the same time, each in a process of its own
     compile: str = "",        # mode of torch.compile: default or max-autotune; not compiled if not given
+    untimed: bool = False,    # the machine has other work: the run's seconds are kept out of tables
     json: bool = False,       # print one JSON object instead of a table
 ):
     "Train a classifier and test it: by default SmallCNN on CIFAR-10, or on drawn images where there is no network."
@@ -1370,9 +1384,9 @@ def cifar10_train(
     folders = from_first(folders or free_folders(f"runs/{chosen.name}-{source}-seed{seed}", all_seeds, chosen))
     again = train.source if train.source in ("cifar10", "drawn") else str(Path(data).resolve())
     if jobs > 1 and seeds > 1:
-        given = dict(recipe=recipe, data=again, device=device, save_every=save_every, compile=compile, **changed)
+        given = dict(recipe=recipe, data=again, device=device, save_every=save_every, compile=compile, untimed=untimed, **changed)
         train_apart(all_seeds, folders, jobs, given)
-    runs = [train_once(chosen, train, test, s, device, f, again, compile, save_every) for s, f in zip(all_seeds, folders)]
+    runs = [train_once(chosen, train, test, s, device, f, again, compile, save_every, not untimed) for s, f in zip(all_seeds, folders)]
     if leave_ranks() > 0: return
     if json: print(jsonlib.dumps(_as_json(runs, folders)))
     else: print(run_table(runs, folders))

@@ -1,0 +1,49 @@
+"""What the trials share: train a recipe on the training images that are not held out, judge it on those that are.
+
+No test image is looked at. A trial that was interrupted goes on where it was when the script is started again; one that is filed
+already is not trained again.
+"""
+import json
+import re
+from pathlib import Path
+
+from cifar10_nb.data import open_data, write_atomic
+from cifar10_nb.train import Trainer
+
+root = Path(__file__).resolve().parent.parent
+
+
+def file_of(kind, recipe, seed):
+    "Where a trial's result is filed: a file like run.json, without test scores."
+    return root / "results/trials" / kind / f"{re.sub(r'[^a-z0-9.]+', '-', recipe.name)}_seed{seed}.json"
+
+
+def trial(
+    kind,    # name of the folder in results/trials
+    recipe,  # to train; its name tells it apart from the other trials of its kind
+    seed,    # of the run
+    images,  # ImageSet: the training images, of which the recipe's share is held out
+    work,    # folder for checkpoints
+) -> dict:  # like run.json, without test scores
+    "The result of a trial, trained now or filed before."
+    path = file_of(kind, recipe, seed)
+    if path.exists(): return json.loads(path.read_text(encoding="utf-8"))
+    train, valid = images.split(round(recipe.valid * len(images)), seed=0)
+    trainer = Trainer(recipe, train, valid, seed, "cpu")
+    trainer.timed = False  # trials share the machine
+    run = trainer.keep_in(Path(work) / path.stem).fit()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, (json.dumps(run.to_dict(), indent=1) + "\n").encode())
+    for checkpoint in (Path(work) / path.stem).glob("checkpoint-*"): checkpoint.unlink()
+    print(f"{recipe.name}, seed {seed}: {last(run.to_dict()):.2%} of {run.n_valid:,} held-out images", flush=True)
+    return run.to_dict()
+
+
+def last(run):
+    "Held-out accuracy after the last epoch."
+    return run["history"][-1]["valid_top1"]
+
+
+def training_images(data):
+    "The training images of a source as `open_data` takes it; the test images are put away unseen."
+    return open_data(data)[0]
