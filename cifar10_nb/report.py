@@ -21,8 +21,8 @@ from .corrupt import corrupt, corruptions
 from .data import ImageSet, InputError, cache_dir, write_atomic
 from .evaluate import Scores, evaluate, mistakes, plot_confusion, plot_per_class
 from .export import Deployed, speeds
+from .lab.stats import wilson
 from .models import flops_per_image
-from .results import wilson
 from .train import Recipe, device_name, predict_logits, score
 
 # %% ../nbs/09_report.ipynb #4e90000a
