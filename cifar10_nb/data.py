@@ -233,7 +233,9 @@ def open_image(path,           # file, any format PIL reads
         return im if size is None or im.size == (size, size) else im.resize((size, size), Image.Resampling.BICUBIC)
     except FileNotFoundError: raise InputError(f'{path}: no such file') from None
     except IsADirectoryError: raise InputError(f'{path}: is a folder, not an image') from None
-    except Image.UnidentifiedImageError: raise InputError(f'{path}: not an image that PIL can read') from None
+    except Image.UnidentifiedImageError:
+        hint = '; save it as JPEG' if str(path).lower().endswith(('.heic', '.heif')) else ''
+        raise InputError(f'{path}: not an image that PIL can read{hint}') from None
     except Exception as e: raise InputError(f'{path}: cannot be read as an image ({_why(e)})') from None
 
 # %% ../nbs/00_data.ipynb #f816526c
@@ -393,8 +395,8 @@ def _places(where, folders, classes):
     if not (odd := [f for f in folders if place[f] is None]): return place
     near = get_close_matches(odd[0].casefold(), loose, 1)
     meant = f"; did you mean {classes[loose[near[0]]]}?" if near and len(odd) == 1 else ""
-    said = _some([f if f.isprintable() else ascii(f) for f in odd], 3)
-    raise InputError(f"{where}: {said} is no class of this model{meant} (it knows {_some(classes)})")
+    said = _some([f if f.isprintable() else ascii(f) for f in odd], 3) + (" are" if len(odd) > 1 else " is")
+    raise InputError(f"{where}: {said} no class of this model{meant} (it knows {_some(classes)})")
 
 # %% ../nbs/00_data.ipynb #5df47255
 def open_pictures(

@@ -15,7 +15,7 @@ from dataclasses import asdict, fields, replace
 from hashlib import sha256
 from pathlib import Path
 
-from .data import InputError, markdown_table, open_data, write_atomic
+from .data import InputError, markdown_table, open_data, open_test, write_atomic
 from .evaluate import evaluate, load_model
 from .lab.stats import Interval, mcnemar, mean_std, paired_difference, percent, prediction_interval
 from .train import Recipe, Run, command, folder_state, get_recipe, pick_device, recipes, train_once, tta_names
@@ -363,7 +363,7 @@ def _models_report(c):
 def cifar10_compare(
     runs: list,                # one run's folder, to compare with the results on file; or two weights files or runs' folders
     results: str = "results",  # one run: the folder of the results on file
-    data: str = "auto",        # two weights: auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
+    data: str = "auto",        # two weights: images to score them on, as in cifar10_evaluate
     tta: str = "none",         # two weights: test-time augmentation: none, flip (2 views) or full (6 views)
     device: str = "auto",      # two weights: auto, cpu, cuda, mps, ...
     json: bool = False,        # print one JSON object instead of a table
@@ -377,7 +377,7 @@ def cifar10_compare(
     a, b = (load_model(r, device) for r in runs)
     if a.info["classes"] != b.info["classes"]:
         raise InputError(f"{runs[0]} and {runs[1]} know different classes: compare weights that know the same")
-    answer = dict(a=str(runs[0]), b=str(runs[1]), **compare_models(a, b, open_data(data)[1], tta))
+    answer = dict(a=str(runs[0]), b=str(runs[1]), **compare_models(a, b, open_test(data, a.info["classes"], a.info["size"])[1], tta))
     print(jsonlib.dumps(answer) if json else _models_report(answer))
 
 # %% ../nbs/05_results.ipynb #1d8458b8
