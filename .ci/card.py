@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from cifar10_nb.evaluate import load_model, shipped_weights
-from cifar10_nb.results import result_name, wilson
+from cifar10_nb.lab.stats import wilson
+from cifar10_nb.results import result_name
 
 root = Path(__file__).resolve().parent.parent
 weights, card = shipped_weights(), root / "cifar10_nb" / "weights" / "README.md"

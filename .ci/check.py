@@ -48,7 +48,7 @@ def stale(path):
             yield f"reads results/, so it needs the line `#| from: results`: {cell.source.splitlines()[-1]}"
     cells = [cell for cell in nb.cells if marked(cell)]
     if not cells: return
-    own = re.search(r"^#\| *default_exp +(\w+)", "\n".join(cell.source for cell in nb.cells), re.M)
+    own = re.search(r"^#\| *default_exp +([\w.]+)", "\n".join(cell.source for cell in nb.cells), re.M)
     first = nbformat.v4.new_code_cell(f"from cifar10_nb.{own[1]} import *" if own else "")  # what the notebook exports
     again = nbformat.v4.new_notebook(cells=[first, *(nbformat.v4.new_code_cell(cell.source) for cell in cells)])
     try: NotebookClient(again, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()

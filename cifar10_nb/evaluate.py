@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+from fastcore.basics import patch
 
-from .data import ImageSet, InputError, open_data, open_image
+from .data import ImageSet, InputError, open_image, open_test
+from .lab.stats import Interval, wilson
 from .models import make_model
 from .train import Recipe, command, pick_device, predict_logits, score, tta_names
 
@@ -94,10 +96,23 @@ class Scores:
     confusion: list = field(repr=False)         # rows: true class, columns: predicted class; counts
     logits: torch.Tensor = field(repr=False)    # float32 [n, classes], in the order of the images
 
-    def to_dict(self) -> dict:  # ready for JSON: no logits; the three scores under "test"
-        d = {k: getattr(self, k) for k in ("n", "source", "tta", "per_class", "confusion")}
-        d["per_class"] = {k: None if v != v else v for k, v in self.per_class.items()}
-        return dict(test=dict(top1=self.top1, top5=self.top5, loss=self.loss), **d)
+    @property
+    def interval(self) -> Interval: return wilson(round(self.top1 * self.n), self.n)  # of the accuracy
+
+    @property
+    def intervals(self) -> dict:  # class name -> Interval of its accuracy; without the classes that have no images
+        rows = zip(self.per_class, self.confusion)
+        return {name: wilson(row[i], sum(row)) for i, (name, row) in enumerate(rows) if sum(row)}
+
+# %% ../nbs/04_evaluate.ipynb #52499778
+@patch
+def to_dict(self: Scores) -> dict:  # ready for JSON; the three scores under "test", 95% intervals as [low, high]
+    "Everything but the logits."
+    d = {k: getattr(self, k) for k in ("n", "source", "tta", "per_class", "confusion")}
+    d["per_class"] = {k: None if v != v else v for k, v in self.per_class.items()}
+    classes = {k: dict(right=round(i.mean * i.n), n=i.n, interval=[i.low, i.high]) for k, i in self.intervals.items()}
+    return dict(test=dict(top1=self.top1, top5=self.top5, loss=self.loss), interval=list(self.interval[1:3]),
+                classes=classes, **d)
 
 # %% ../nbs/04_evaluate.ipynb #c8a78ce8
 def evaluate(
@@ -158,15 +173,19 @@ def plot_confusion(
 def mistakes(
     scores: Scores,
     images: ImageSet,  # the images that were scored
-    n: int = 12,       # at most so many
-) -> list:  # dicts: index (place in `images`), true, predicted (names), probability of the prediction
-    "The `n` most confident mistakes."
-    p, predicted = scores.logits.softmax(1).max(1)
-    y = images.y.cpu()
+    n: int = 12,       # at most so many; None: all
+) -> list:  # dicts: index (place in `images`), file (if known), true, predicted, probability, true_probability, true_rank
+    "The `n` most confident mistakes: what was predicted, and which place the true class took (2: the next best)."
+    p, y = scores.logits.softmax(1), images.y.cpu()
+    (sure, predicted), own = p.max(1), p.gather(1, y[:, None])
+    rank = 1 + (p > own).sum(1).clamp(min=1)
     wrong = (predicted != y).nonzero()[:, 0]
-    worst = wrong[p[wrong].argsort(descending=True, stable=True)][:n].tolist()
-    return [dict(index=i, true=images.classes[y[i]], predicted=images.classes[predicted[i]], probability=float(p[i])) for i in worst]
+    worst = wrong[sure[wrong].argsort(descending=True, stable=True)][:n].tolist()
+    file = lambda i: dict(file=images.files[i]) if images.files else {}
+    return [dict(index=i, **file(i), true=images.classes[y[i]], predicted=images.classes[predicted[i]],
+                 probability=float(sure[i]), true_probability=float(own[i]), true_rank=int(rank[i])) for i in worst]
 
+# %% ../nbs/04_evaluate.ipynb #b2d4c6b9
 def plot_mistakes(
     scores: Scores,
     images: ImageSet,  # the images that were scored
@@ -175,7 +194,8 @@ def plot_mistakes(
     "The most confident mistakes as pictures."
     import matplotlib.pyplot as plt
     rows = mistakes(scores, images, n)
-    fig, axes = plt.subplots(max(1, -(-len(rows) // 6)), 6, figsize=(8, 1.75 * max(1, -(-len(rows) // 6))), dpi=90, layout="constrained")
+    down = max(1, -(-len(rows) // 6))
+    fig, axes = plt.subplots(down, 6, figsize=(8, 1.75 * down), dpi=90, layout="constrained")
     for ax in axes.flat: ax.axis("off")
     for ax, r in zip(axes.flat, rows):
         ax.imshow(images.x[r["index"]].cpu().permute(1, 2, 0))
@@ -201,33 +221,64 @@ def predict(
     p, which = predict_logits(model, images, tta).softmax(1).topk(min(topk, len(names)), dim=1)
     return [[(names[c], q) for c, q in zip(cs, qs)] for cs, qs in zip(which.tolist(), p.tolist())]
 
+# %% ../nbs/04_evaluate.ipynb #2d6044df
+def _from_to(i): return f"{i.low:.1%} to {i.high:.1%}"
+
+def _score_table(scores, own):
+    "The scores on all images, for people; `own`: are they pictures of the user's?"
+    k = len(scores.per_class)
+    always = f" (always, with {k} classes)" if k <= 5 else ""
+    right = f"{round(scores.top1 * scores.n):,} of {scores.n:,}"
+    lines = [("pictures" if own else "test images", f"{scores.n:,} of {scores.source}"),
+             ("accuracy", f"{scores.top1:.2%} ({right}; 95% interval {_from_to(scores.interval)})"),
+             ("top-5", f"{scores.top5:.2%}{always}"), ("loss", f"{scores.loss:.4f}"), ("TTA", scores.tta)]
+    return "\n".join(f"{k:<14} {v}" for k, v in lines)
+
+def _class_table(scores):
+    "A line a class that has images: hits, accuracy, interval."
+    rows = [(name, f"{round(i.mean * i.n)}/{i.n}", f"{i.mean:.1%}", _from_to(i)) for name, i in scores.intervals.items()]
+    rows = [("class", "right", "accuracy", "95% interval"), *rows]
+    name, hits, _, _ = (max(map(len, column)) for column in zip(*rows))
+    return "\n".join(f"{r[0]:<{max(14, name)}} {r[1]:>{hits}}  {r[2]:>8}  {r[3]}" for r in rows)
+
+# %% ../nbs/04_evaluate.ipynb #b8b6a6f3
+_ranks = {2: "second", 3: "third", 4: "fourth", 5: "fifth"}
+
+def _mistake_line(m):
+    "A mistake in one line: `cat/IMG_1.jpg: dog (81%), cat second at 12%`."
+    name, rank = m.get("file") or f"image {m['index']} ({m['true']})", _ranks.get(m["true_rank"], "not among the first five,")
+    return f"{name}: {m['predicted']} ({m['probability']:.0%}), {m['true']} {rank} at {m['true_probability']:.0%}"
+
+def _mistake_list(wrong, n):
+    "The `n` most confident of the mistakes, for people, and how many more there are."
+    more = [f"  and {len(wrong) - n:,} more"] if len(wrong) > n else []
+    head = f"mistakes       {f'{len(wrong):,}' if wrong else 'none'}" + (", the most confident first" if len(wrong) > 1 else "")
+    return "\n".join([head, *(f"  {_mistake_line(m)}" for m in wrong[:n]), *more])
+
 # %% ../nbs/04_evaluate.ipynb #f898dcc4
 @command
 def cifar10_evaluate(
     weights: str,          # a model.safetensors, or the folder of a run
-    data: str = "auto",    # auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
+    data: str = "auto",    # auto, cifar10, drawn, a folder with train/CLASS/* and test/CLASS/*, or pictures in CLASS/*
     tta: str = "none",     # test-time augmentation: none, flip (2 views) or full (6 views)
     device: str = "auto",  # auto, cpu, cuda, mps, ...
     report: str = "",      # folder for a page with all that can be said of the network: calibration, corruptions, cost, ...
     json: bool = False,    # print one JSON object instead of a table
 ):
-    "Score trained weights on the test images: accuracy, top-5, loss, each class; with --json, confusion and mistakes too."
+    "Score trained weights on test images or your own pictures: accuracy, top-5, loss, classes, mistakes; more with --json."
     if tta not in tta_names: raise InputError(f"--tta is {tta!r}: choose one of {', '.join(tta_names)}")
     model = load_model(weights, device)
-    train, test = open_data(data)
+    train, test = open_test(data, model.info["classes"], model.info["size"])
     if report:
         from cifar10_nb.report import write_report
         scores = write_report(report, model, train, test, tta)[1]
     else: scores = evaluate(model, test, tta)
-    if json: print(jsonlib.dumps(dict(weights=str(weights), **scores.to_dict(), mistakes=mistakes(scores, test))))
-    else: print(_score_table(scores) + (f"\n\nreport         {Path(report) / 'report.html'}" if report else ""))
-
-def _score_table(scores):
-    "Scores for people."
-    lines = [("test images", f"{scores.n:,} of {scores.source}"), ("accuracy", f"{scores.top1:.2%}"),
-             ("top-5", f"{scores.top5:.2%}"), ("loss", f"{scores.loss:.4f}"), ("TTA", f"{scores.tta}"), ("", "")]
-    lines += [(name, f"{a:.1%}") for name, a in scores.per_class.items()]
-    return "\n".join(f"{k:<14} {v}".rstrip() for k, v in lines)
+    wrong, own = mistakes(scores, test, None), train is None
+    if json:
+        said = dict(scores.to_dict(), mistakes=wrong if own else wrong[:12], wrong=len(wrong))
+        return print(jsonlib.dumps(dict(weights=str(weights), **said)))
+    print("\n\n".join([_score_table(scores, own), _class_table(scores), _mistake_list(wrong, 20 if own else 5)]))
+    if report: print(f"\nreport         {Path(report) / 'report.html'}")
 
 # %% ../nbs/04_evaluate.ipynb #e3d4b31b
 def shipped_weights() -> Path:

@@ -22,7 +22,6 @@ from .data import ImageSet, InputError, cache_dir, write_atomic
 from .evaluate import Scores, evaluate, mistakes, plot_confusion, plot_per_class
 from .export import Deployed, speeds
 from .models import flops_per_image
-from .results import wilson
 from .train import Recipe, device_name, predict_logits, score
 
 # %% ../nbs/09_report.ipynb #4e90000a
@@ -135,16 +134,15 @@ def cost(
 # %% ../nbs/09_report.ipynb #4e90001b
 def report(
     model: torch.nn.Module,  # trained, with `info`: from load_model
-    train: ImageSet,         # the images that it was trained on, for those it held out
+    train: ImageSet,         # the images that it was trained on, for those it held out; None: no temperature is fitted
     test: ImageSet,
     tta: str = "none",       # test-time augmentation
     corrupted: int = 1000,   # test images to corrupt; 0: none
 ) -> tuple:  # dict ready for JSON, Scores
     "Everything that this page computes, for a network and its data; raises `InputError` if the classes differ."
     scores, recipe = evaluate(model, test, tta), Recipe(**model.info["recipe"])
-    logits, y, n_held = scores.logits, test.y.cpu(), round(recipe.valid * len(train))
-    interval = wilson(round(scores.top1 * scores.n), scores.n)
-    found = dict(scores.to_dict(), interval=[interval.low, interval.high], calibration=calibration(logits, y), coverage=coverage(logits, y),
+    logits, y, n_held = scores.logits, test.y.cpu(), round(recipe.valid * len(train)) if train else 0
+    found = dict(scores.to_dict(), calibration=calibration(logits, y), coverage=coverage(logits, y),
                  mistakes=mistakes(scores, test), cost=cost(model), recipe=model.info["recipe"], temperature=None, people=None, corruptions=None)
     if n_held:
         held = train.split(n_held, seed=0)[1]
@@ -234,7 +232,7 @@ def report_page(
 def write_report(
     folder,                  # made if it is not there
     model: torch.nn.Module,  # trained, with `info`
-    train: ImageSet,
+    train: ImageSet,         # or None, as in report
     test: ImageSet,
     tta: str = "none",       # test-time augmentation
     corrupted: int = 1000,   # test images to corrupt; 0: none

@@ -4,26 +4,21 @@
 
 # %% auto #0
 __all__ = ['needs', 'arms', 'ladder', 'studies', 'read_run', 'load_bench', 'load_results', 'changes', 'label', 'device_slug',
-           'result_name', 'file_result', 'cifar10_file', 'group_runs', 'device_label', 'seconds_label', 'percent',
-           'ceiling_of', 'measured', 'result_table', 'plot_curves', 'plot_cost', 't_quantile', 'Interval',
-           'mean_interval', 'prediction_interval', 'paired_difference', 'wilson', 'compare_run', 'mcnemar',
-           'compare_models', 'cifar10_compare', 'ablation', 'ablation_table', 'plot_ablation', 'climb', 'ladder_table',
-           'cifar10_ablate']
+           'result_name', 'file_result', 'cifar10_file', 'group_runs', 'device_label', 'seconds_label', 'ceiling_of',
+           'measured', 'result_table', 'plot_curves', 'plot_cost', 'compare_run', 'compare_models', 'cifar10_compare',
+           'ablation', 'ablation_table', 'plot_ablation', 'climb', 'ladder_table', 'cifar10_ablate']
 
 # %% ../nbs/05_results.ipynb #a7af7ba5
 import json as jsonlib
-import math
 import re
 from dataclasses import asdict, fields, replace
 from hashlib import sha256
 from pathlib import Path
-from statistics import NormalDist
-from typing import NamedTuple
 
-from .data import InputError, markdown_table, open_data, write_atomic
+from .data import InputError, markdown_table, open_data, open_test, write_atomic
 from .evaluate import evaluate, load_model
-from cifar10_nb.train import (Recipe, Run, command, folder_state, get_recipe, mean_std, pick_device, recipes, train_once,
-    tta_names)
+from .lab.stats import Interval, mcnemar, mean_std, paired_difference, percent, prediction_interval
+from .train import Recipe, Run, command, folder_state, get_recipe, pick_device, recipes, train_once, tta_names
 
 # %% ../nbs/05_results.ipynb #0005ea37
 def read_run(
@@ -161,13 +156,6 @@ def seconds_label(
     return f"{value:,.0f}" if (of or value) >= 30 else f"{value:.2f}"
 
 # %% ../nbs/05_results.ipynb #ecd52ba9
-def percent(
-    values: list,  # fractions
-) -> str:
-    "Mean ± standard deviation in per cent; of a single value, that it is one."
-    m, s = mean_std(values)
-    return f"{m:.2%} (n=1)" if s is None else f"{m:.2%} ± {s:.2%}"
-
 def _epochs(runs):
     "Epochs trained, on average, and of how many if those are not all the recipe's."
     planned, trained = runs[0]["recipe"]["epochs"], mean_std([r["epochs"] for r in runs])[0]
@@ -304,80 +292,6 @@ def plot_cost(
         fig.set_figheight(fig.get_figheight() + 0.19 * len(groups))
     return fig
 
-# %% ../nbs/05_results.ipynb #28e7ac10
-def _t_inside(t, df):
-    "The probability that Student's t with `df` degrees of freedom lies between -t and t."
-    angle, odd = math.atan(t / math.sqrt(df)), df % 2
-    term, total = (math.cos(angle) if odd else 1.0), 0.0
-    for k in range(1, df // 2 + 1):
-        total += term
-        term *= (2 * k - 1 + odd) / (2 * k + odd) * math.cos(angle) ** 2
-    return 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
-
-def t_quantile(
-    p: float,  # probability below, from 0.5 up to, but not including, 1
-    df: int,   # degrees of freedom, 1 or more
-) -> float:
-    "Quantile of Student's t distribution."
-    low, high = 0.0, 1.0
-    while _t_inside(high, df) < 2 * p - 1: low, high = high, 2 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_inside(middle, df) < 2 * p - 1 else (low, middle)
-    return high
-
-# %% ../nbs/05_results.ipynb #95a00623
-class Interval(NamedTuple):
-    "An estimate with its 95% interval."
-    mean: float
-    low: float   # None if n is 1
-    high: float  # None if n is 1
-    n: int       # of values it was made from
-
-    def points(self) -> str:  # as in "+0.31 (-0.12 to +0.74)"
-        "Of a difference between fractions, in percentage points."
-        said = f"{100 * self.mean:+.2f}"
-        return said + (f" (no interval)" if self.low is None else f" ({100 * self.low:+.2f} to {100 * self.high:+.2f})")
-
-def _interval(values, extra):
-    "Mean ± t * s * sqrt(1/n + extra)."
-    if not values: raise InputError("no values: an interval needs at least one")
-    (m, s), n = mean_std(values), len(values)
-    half = None if s is None else t_quantile(0.975, n - 1) * s * math.sqrt(1 / n + extra)
-    return Interval(m, None, None, n) if s is None else Interval(m, m - half, m + half, n)
-
-def mean_interval(
-    values: list,  # of numbers
-) -> Interval:
-    "Mean and the 95% confidence interval of the true mean (Student's t)."
-    return _interval(values, 0)
-
-def prediction_interval(
-    values: list,  # of numbers
-) -> Interval:
-    "Mean of some values and the 95% interval for one more of their kind (Student's t)."
-    return _interval(values, 1)
-
-# %% ../nbs/05_results.ipynb #7491b9e7
-def paired_difference(
-    a: list,  # numbers, such as accuracies of runs with seeds 0, 1, 2
-    b: list,  # numbers in the same order: those that `a` is compared with
-) -> Interval:  # of a - b
-    "Mean of the differences a - b, pair by pair, with its 95% interval (Student's t)."
-    if len(a) != len(b): raise InputError(f"{len(a)} and {len(b)} values are no pairs: give as many of each")
-    return mean_interval([x - y for x, y in zip(a, b)])
-
-# %% ../nbs/05_results.ipynb #03f1dfa5
-def wilson(
-    hits: int,
-    n: int,  # trials
-) -> Interval:  # of the proportion
-    "A proportion and its 95% interval (Wilson, 1927)."
-    if not 0 <= hits <= n or n < 1: raise InputError(f"{hits} hits out of {n}: hits must lie between 0 and n, and n above 0")
-    z, p = NormalDist().inv_cdf(0.975), hits / n
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return Interval(p, max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n)), n)
-
 # %% ../nbs/05_results.ipynb #343363df
 def _comparable(run):
     "What two runs must have in common for their accuracies to be compared."
@@ -400,16 +314,6 @@ def compare_run(
     return dict(recipe=label(run), source=run["source"], seed=run["seed"], same_seed=run["seed"] in [r["seed"] for r in filed],
                 n=len(filed), top1=top1, filed=expected.mean, std=mean_std([r["test"]["top1"] for r in filed])[1],
                 difference=top1 - expected.mean, low=low, high=high, within=within, device=run["device"]["name"], speed=speed or None)
-
-# %% ../nbs/05_results.ipynb #6f5905ae
-def mcnemar(
-    only_a: int,  # images that only A gets right
-    only_b: int,  # images that only B gets right
-) -> float:  # two-sided p-value
-    "McNemar's test for paired proportions, exact."
-    n = only_a + only_b
-    tail = sum(math.comb(n, k) for k in range(min(only_a, only_b) + 1))
-    return min(1.0, 2 * tail / 2**n)
 
 # %% ../nbs/05_results.ipynb #0802e97b
 def compare_models(
@@ -459,7 +363,7 @@ def _models_report(c):
 def cifar10_compare(
     runs: list,                # one run's folder, to compare with the results on file; or two weights files or runs' folders
     results: str = "results",  # one run: the folder of the results on file
-    data: str = "auto",        # two weights: auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
+    data: str = "auto",        # two weights: images to score them on, as in cifar10_evaluate
     tta: str = "none",         # two weights: test-time augmentation: none, flip (2 views) or full (6 views)
     device: str = "auto",      # two weights: auto, cpu, cuda, mps, ...
     json: bool = False,        # print one JSON object instead of a table
@@ -473,7 +377,7 @@ def cifar10_compare(
     a, b = (load_model(r, device) for r in runs)
     if a.info["classes"] != b.info["classes"]:
         raise InputError(f"{runs[0]} and {runs[1]} know different classes: compare weights that know the same")
-    answer = dict(a=str(runs[0]), b=str(runs[1]), **compare_models(a, b, open_data(data)[1], tta))
+    answer = dict(a=str(runs[0]), b=str(runs[1]), **compare_models(a, b, open_test(data, a.info["classes"], a.info["size"])[1], tta))
     print(jsonlib.dumps(answer) if json else _models_report(answer))
 
 # %% ../nbs/05_results.ipynb #1d8458b8

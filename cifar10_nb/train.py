@@ -9,8 +9,8 @@ __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded',
            'predict_logits', 'score', 'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch',
            'check_mode', 'device_info', 'commit', 'cpu_name', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack',
            'unpack', 'checkpoints', 'newest_checkpoint', 'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken',
-           'folder_state', 'new_folders', 'free_folders', 'locked', 'mean_std', 'run_of', 'train_once', 'train_apart',
-           'run_table', 'cifar10_train']
+           'folder_state', 'new_folders', 'free_folders', 'locked', 'run_of', 'train_once', 'train_apart', 'run_table',
+           'cifar10_train']
 
 # %% ../nbs/03_train.ipynb #c9411f4d
 import contextlib
@@ -42,6 +42,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, RandAugment, RandomCrop, Resize
 from .data import Batches, ImageSet, InputError, open_data, write_atomic
+from .lab.stats import mean_std
 from .models import flops_per_image, imagenet_mean, imagenet_std, make_model, models
 
 # %% ../nbs/03_train.ipynb #d0f2765e
@@ -1206,14 +1207,6 @@ def _lock_now(handle, folder):
     except BlockingIOError:
         raise InputError(f"another process is training in {folder}: wait for it, or choose another --out") from None
     except OSError: pass  # a file system without locks
-
-# %% ../nbs/03_train.ipynb #64ae6b89
-def mean_std(
-    values: list,  # of numbers
-) -> tuple:  # mean and sample standard deviation (None for one value)
-    "Mean and sample standard deviation."
-    import statistics
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 # %% ../nbs/03_train.ipynb #f9061955
 def run_of(

@@ -22,9 +22,12 @@ heavy = {"torchvision", "matplotlib", "PIL", "torchmetrics", "pandas", "onnx", "
 assert not heavy, heavy
 """
 
+root = Path(__file__).parent.parent
+modules = sorted(".".join(p.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+                 for p in (root / "cifar10_nb").rglob("*.py") if p.stem != "_modidx")
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in (Path(__file__).parent.parent / "cifar10_nb").glob("*.py") if p.stem != "_modidx"))
+
+@pytest.mark.parametrize("name", modules)
 def test_import_of_every_module(name):
-    module = "cifar10_nb" if name == "__init__" else f"cifar10_nb.{name}"
-    done = subprocess.run([sys.executable, "-c", probe, module], capture_output=True, text=True, cwd="/", env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
+    done = subprocess.run([sys.executable, "-c", probe, name], capture_output=True, text=True, cwd="/", env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
