@@ -41,23 +41,23 @@ def read_run(
     if missing: raise InputError(f"{path} was not written by cifar10_train: it has no {', '.join(missing[:3])}")
     later = dict(test={}, test_tta={}, timed=True, moved=[])
     run |= {name: value for name, value in later.items() if name not in run}
-    kinds = dict(recipe=dict, seed=int, source=str, history=list, seconds=(int, float), device=dict, versions=dict, test=dict,
-                 test_tta=dict, timed=bool, moved=list)
+    kinds = dict(recipe=dict, seed=int, source=str, history=list, seconds=(int, float), device=dict, versions=dict,
+                 test=dict, test_tta=dict, timed=bool, moved=list)
     wrong = [name for name, kind in kinds.items() if not isinstance(run[name], kind)]
     if wrong: raise InputError(f"{path} was not written by cifar10_train: {wrong[0]} is something else")
     return run
 
 # %% ../nbs/05_results.ipynb #08114239
 def results_folder() -> Path:
-    "The project's results: `results/` of the clone that the package is used from, or else the copy installed with the package."
+    "The project's results: `results/` of the clone that the package is used from, or else the copy inside the package."
     package = Path(str(files("cifar10_nb")))
     clone = (package.parent / "settings.ini").exists()
     return package.parent / "results" if clone else package / "filed"
 
-_no_recipes = "ablation", "ladder", "trials", "bench", "reports", "evaluations"  # folders in results/ that hold something else
+_no_recipes = "ablation", "ladder", "trials", "bench", "reports", "evaluations"  # other folders in results/
 
 def load_results(
-    kind: str = "",  # "": runs of recipes; "ablation" or "ladder": those of a study; "trials/rates": those on held-out images
+    kind: str = "",  # "": of recipes; "ablation" or "ladder": of a study; "trials/rates": of trials on held-out images
     folder = None,   # where results are kept; those of the project if not given
 ) -> list:  # dicts as in run.json, in the order of the file names
     "All runs of a kind that are on file."
@@ -67,7 +67,7 @@ def load_results(
 
 # %% ../nbs/05_results.ipynb #18b70fed
 def load_bench(
-    what: str,      # of cifar10_bench: "ceiling", "pipeline", "overhead" or "scaling"; or the beginning of another file's name
+    what: str,      # "ceiling", "pipeline", "overhead" or "scaling"; or how another file's name begins
     folder = None,  # where results are kept; those of the project if not given
 ) -> list:  # of dicts, from cifar10_bench as its --json prints them
     "The benchmarks of one kind that are on file."
@@ -141,7 +141,7 @@ def result_path(
     run: dict,  # as in run.json
 ) -> Path:  # RECIPE/DIGEST_DATA_DEVICE/seedNN.json, DEVICE as from device_slug
     "Where a run lies in the results: made from the run alone, whatever `recipes` holds today."
-    name = _slug(run["recipe"]["name"]).strip(".") or "recipe"  # never ".."
+    name = _slug(run["recipe"]["name"]).strip(".-") or "recipe"  # never ".."
     about = "_".join([recipe_digest(run["recipe"]), _slug(run["source"]), device_slug(run["device"])])
     return Path(name, about, f"seed{run['seed']:02}.json")
 
@@ -249,19 +249,21 @@ def ceiling_of(
     return max((found["best"] for found in limits if same <= found["machine"].items()), default=None)
 
 def _speeds(runs, limits):
-    "Of the runs that were timed: seconds, images/s, and GFLOP/s with their share of what the device can do, if that was measured."
+    "Of the runs that were timed: seconds, images/s, and GFLOP/s with their share of the device's limit, if that is known."
     if not (runs := timed_runs(runs)): return "not timed", "", ""
     seconds, spread = mean_std([r["seconds"] for r in runs])
     speed, best = mean_std([1e6 * r["pflop"] / r["seconds"] for r in runs])[0], ceiling_of(runs[0]["device"], limits)
     return (seconds_label(seconds) + (f" ± {seconds_label(spread, seconds)}" if spread else ""),
-            f"{mean_std([r['images_per_s'] for r in runs])[0]:,.0f}", f"{speed:,.0f}" + (f" ({speed / best:.0%})" if best else ""))
+            f"{mean_std([r['images_per_s'] for r in runs])[0]:,.0f}",
+            f"{speed:,.0f}" + (f" ({speed / best:.0%})" if best else ""))
 
 def _row(runs, limits=()):
     "One row of the table: runs that differ in their seed only."
     r, top1, (seconds, images, gflops) = runs[0], lambda key: [r[key]["top1"] for r in runs], _speeds(runs, limits)
     views = " (6 views)" if r["test_tta"]["tta"] == "full" else ""
     values = (label(r), r["source"], len(runs), percent(top1("test")), percent(top1("test_tta")) + views, _epochs(runs),
-              seconds, images, f"{mean_std([r['pflop'] for r in runs])[0]:,.3f}", gflops, device_label(r["device"]), _torch(r))
+              seconds, images, f"{mean_std([r['pflop'] for r in runs])[0]:,.3f}", gflops, device_label(r["device"]),
+              _torch(r))
     return dict(zip(_columns, values))
 
 # %% ../nbs/05_results.ipynb #fd210026
@@ -282,7 +284,7 @@ def measured(
     results: list,  # of dicts as in run.json
     name: str,      # of a recipe
 ) -> str:
-    "A recipe's test accuracy on CIFAR-10, in its row of most runs; if it was never run as it stands, that of earlier settings or its longest run."
+    "A recipe's test accuracy on CIFAR-10, in its row of most runs; if there is none as it stands, that of its longest run."
     runs = [r for r in results if r["recipe"]["name"] == name and r["source"].startswith("cifar10")]
     short = [r for r in runs if changes(r).keys() <= {"epochs"}]
     full = [r for r in short if not changes(r)]
@@ -452,7 +454,8 @@ def wilson(
 # %% ../nbs/05_results.ipynb #343363df
 def _comparable(run):
     "What two runs must have in common for their accuracies to be compared."
-    return run["recipe"]["name"], recipe_digest(run["recipe"]), re.sub(r"^cifar10 \(folder\)$", "cifar10", run["source"]), run["n_train"]
+    source = re.sub(r"^cifar10 \(folder\)$", "cifar10", run["source"])
+    return run["recipe"]["name"], recipe_digest(run["recipe"]), source, run["n_train"]
 
 def compare_run(
     run: dict,      # a fresh run, as in run.json
@@ -462,7 +465,7 @@ def compare_run(
     filed = [r for r in results if _comparable(r) == _comparable(run) and r["test"] and r != run]
     if not run["test"]: raise InputError("the run has no test scores: let it finish")
     if not filed:
-        raise InputError(f"no run of {label(run)} on {run['source']} is on file: settings and data must be the same (cifar10_file files runs)")
+        raise InputError(f"no run of {label(run)} on {run['source']} is on file: settings and data must be the same")
     expected, top1 = prediction_interval([r["test"]["top1"] for r in filed]), run["test"]["top1"]
     low, high = (None, None) if expected.low is None else (max(0.0, expected.low), min(1.0, expected.high))
     within = None if low is None or high - low < 1e-9 else low <= top1 <= high
