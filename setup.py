@@ -1,13 +1,31 @@
 "Everything that setuptools asks is in settings.ini; this only reads it."
+import shutil
 from configparser import ConfigParser
 from pathlib import Path
-from setuptools import setup, find_packages
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 config = ConfigParser()
 config.read("settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
 extras = {k: cfg[f"{k}_requirements"].split() for k in ("dev", "export", "site")}
 extras["dev"] += extras["export"]  # the tests export too
+
+
+class BuildWithResults(build_py):
+    "Puts a copy of results/ into the package, for `cifar10_nb.results.results_folder` where there is no clone."
+
+    def run(self):
+        super().run()
+        if getattr(self, "editable_mode", False): return  # results/ itself is at hand
+        place = Path(self.build_lib, cfg["lib_name"], "filed")
+        shutil.rmtree(place, ignore_errors=True)  # of an earlier build
+        for path in Path("results").rglob("*.json"):
+            copy = place / path.relative_to("results")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+
 
 setup(
     name=cfg["lib_name"],
@@ -22,6 +40,7 @@ setup(
     keywords=cfg["keywords"].split(),
     packages=find_packages(include=[cfg["lib_name"], cfg["lib_name"] + ".*"]),
     include_package_data=True,
+    cmdclass=dict(build_py=BuildWithResults),
     python_requires=">=" + cfg["min_python"],
     install_requires=cfg["requirements"].split(),
     extras_require=extras,

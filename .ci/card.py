@@ -9,12 +9,12 @@ from pathlib import Path
 
 from cifar10_nb.evaluate import load_model, shipped_weights
 from cifar10_nb.lab.stats import wilson
-from cifar10_nb.results import result_name
+from cifar10_nb.results import load_results
 
 root = Path(__file__).resolve().parent.parent
 weights, card = shipped_weights(), root / "cifar10_nb" / "weights" / "README.md"
 report = json.loads((root / "results" / "reports" / "small.json").read_text())
-runs = [json.loads(p.read_text()) for p in sorted((root / "results").glob("small_cifar10*bf16_seed*.json"))]
+runs = [r for r in load_results() if r["recipe"]["name"] == "small" and r["source"].startswith("cifar10") and r["device"]["precision"] == "bf16"]
 run = next(r for r in runs if r["test"]["top1"] == report["test"]["top1"])  # the report is of these weights
 best = max(runs, key=lambda r: r["history"][-1]["valid_top1"])
 model, c, t = load_model(weights, "cpu"), report["corruptions"], report["temperature"]

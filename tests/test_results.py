@@ -12,8 +12,9 @@ from test_commands import here, one_line, trained  # noqa: F401
 from test_commands import run as run_script
 
 from cifar10_nb import results as results_module
-from cifar10_nb.results import arms, cifar10_ablate, cifar10_compare, cifar10_file, ladder
-from cifar10_nb.train import cifar10_train
+from cifar10_nb.results import (arms, cifar10_ablate, cifar10_compare, cifar10_file, is_current, label, ladder, load_bench, load_results,
+    recipe_digest, result_path, result_table, results_folder, split_earlier)
+from cifar10_nb.train import Recipe, cifar10_train, recipes
 
 commands = {f.__name__: f for f in (cifar10_ablate, cifar10_compare, cifar10_file, cifar10_train)}
 
@@ -49,7 +50,8 @@ def filed(here, trained):  # noqa: F811
 
 def test_file_says_where(here, filed):
     assert len(filed) == 3 and all((here / f).is_file() for f in filed)
-    assert filed[2].startswith("results/small-2ep-batch-size20_folder-images_cpu-") and filed[2].endswith("_seed2.json")
+    digest = recipe_digest(replace(recipes["small"], epochs=2, batch_size=20, warmup=json.loads((here / filed[2]).read_text())["recipe"]["warmup"]))
+    assert filed[2].startswith(f"results/small/{digest}_folder-images_cpu-") and filed[2].endswith("/seed02.json")
     assert json.loads((here / filed[2]).read_text()) == json.loads((here / "r2/run.json").read_text())
 
 
@@ -59,7 +61,7 @@ def test_file_replaces_only_when_told(here, filed):
     assert run("cifar10_file", "r1", "--results", "single2", cwd=here).returncode == 0
     one_line(run(*args, cwd=here), "cifar10_file: ", "holds another run", "--replace")
     assert run(*args, "--replace", cwd=here).returncode == 0
-    assert json.loads(next((here / "single2").iterdir()).read_text())["test"]["top1"] == 0.5
+    assert json.loads(next((here / "single2").rglob("*.json")).read_text())["test"]["top1"] == 0.5
 
 
 @pytest.mark.parametrize("top1, results, within", [(0.33, "results", True), (0.6, "results", False), (0.6, "single", None)])
@@ -76,7 +78,58 @@ def test_fresh_run(here, trained, filed, top1, results, within):  # noqa: F811
 
 def test_other_device_has_no_speed(here, trained, filed):  # noqa: F811
     put(here / "abacus", trained, 0.33, 9, device=dict(trained["device"], name="Abacus"))
-    assert json.loads(run("cifar10_compare", "abacus", "--json", cwd=here).stdout)["speed"] is None
+    assert json.loads(run("cifar10_compare", "abacus", "--results", "results", "--json", cwd=here).stdout)["speed"] is None
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_untimed_run_has_no_speed(here, trained, filed, timed):  # noqa: F811
+    put(here / "busy", trained, 0.33, 9, timed=timed)
+    done = run("cifar10_compare", "busy", "--results", "results", "--json", cwd=here)
+    assert (json.loads(done.stdout)["speed"] is not None) is timed
+    table = result_table([json.loads((here / "busy/run.json").read_text())])
+    assert ("not timed" in table) is not timed and ("GFLOP/s" in table)
+
+
+def test_paths_say_what_is_in_them():
+    for kind in ("", "ablation", "ladder"):
+        top, runs = results_folder() / kind, load_results(kind)
+        assert runs and all((top / result_path(r)).is_file() for r in runs)
+        assert len({result_path(r) for r in runs}) == len(runs), "two files of one run"
+    files = {p for p in results_folder().rglob("seed*.json") if "trials" not in p.parts}
+    assert len(files) == sum(len(load_results(kind)) for kind in ("", "ablation", "ladder"))
+
+
+def test_no_path_moves_when_a_recipe_does(monkeypatch):
+    runs = load_results()
+    before, names = [result_path(r) for r in runs], [label(r) for r in runs]
+    count = len(split_earlier(runs)[0])
+    for name, recipe in [*recipes.items()]: monkeypatch.setitem(recipes, name, replace(recipe, lr=recipe.lr * 1.01))
+    assert [result_path(r) for r in runs] == before and [label(r) for r in runs] != names
+    assert not any(map(is_current, runs)) and split_earlier(runs) == (runs, [])  # nothing of today's recipes is on file
+    for name in [*recipes]: monkeypatch.delitem(recipes, name)
+    assert [result_path(r) for r in runs] == before and count < len(runs)
+
+
+def test_digests():
+    assert recipe_digest(Recipe()) == recipe_digest({}) == recipe_digest(Recipe(name="x")) == recipe_digest(dict(lr=0.1, sizes=[]))
+    assert recipe_digest(Recipe(clip=1)) == recipe_digest(dict(clip=1.0)) != recipe_digest(Recipe(clip=2))
+    assert len({recipe_digest(r) for r in recipes.values()}) == len(recipes)
+
+
+def test_an_installed_package_brings_its_results(here, monkeypatch):  # noqa: F811
+    package, counts = here / "site-packages/cifar10_nb", [len(load_results()), len(load_results("ladder")), len(load_bench("ceiling"))]
+    shutil.copytree(results_folder(), package / "filed")
+    monkeypatch.setattr(results_module, "files", lambda name: package)
+    monkeypatch.chdir(here)
+    assert results_folder() == package / "filed"
+    assert [len(load_results()), len(load_results("ladder")), len(load_bench("ceiling"))] == counts
+
+
+def test_compare_takes_the_project_s_results(here, trained):  # noqa: F811
+    base = load_results()[0]
+    put(here / "known", base, base["test"]["top1"] + 0.0001, 77)
+    said = json.loads(run("cifar10_compare", "known", "--json", cwd=here).stdout)
+    assert said["recipe"] == label(base) and said["n"] >= 1
 
 
 def test_two_weights(here, trained):  # noqa: F811
