@@ -6,8 +6,8 @@ from setuptools import setup, find_packages
 config = ConfigParser()
 config.read("settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
-extras = {k: cfg[f"{k}_requirements"].split() for k in ("dev", "export", "site")}
-extras["dev"] += extras["export"]  # the tests export too
+extras = {k: cfg[f"{k}_requirements"].split() for k in ("dev", "export", "transfer", "site")}
+extras["dev"] += extras["export"] + extras["transfer"]  # the tests export, and start from ImageNet weights, too
 
 setup(
     name=cfg["lib_name"],

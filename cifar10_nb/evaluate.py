@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from .data import ImageSet, InputError, open_data, open_image
-from .models import make_model
+from .models import make_model, with_weights
 from .train import Recipe, command, pick_device, predict_logits, score, tta_names
 
 # %% ../nbs/04_evaluate.ipynb #581691e0
@@ -72,7 +72,7 @@ def load_model(
     if path.is_dir(): path = path / "model.safetensors"
     if not path.is_file(): raise InputError(f"there are no weights at {path}: train some with cifar10_train")
     info = _info_of(path)
-    kwargs = dict(pretrained=False, freeze=Recipe(**info["recipe"]).freeze) if info["model"] == "resnet18_imagenet" else {}
+    kwargs = dict(pretrained=False, freeze=Recipe(**info["recipe"]).freeze) if info["model"] in with_weights else {}
     model = make_model(info["model"], len(info["classes"]), **kwargs)
     try: model.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as e: raise InputError(f"the weights in {path} do not fit a {info['model']}") from e

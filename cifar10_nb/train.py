@@ -7,10 +7,10 @@ __all__ = ['recipes', 'tta_names', 'Recipe', 'get_recipe', 'seeds_of', 'seeded',
            'prepare_device', 'tf32', 'ranks', 'join_ranks', 'leave_ranks', 'from_first', 'after_first', 'lr_at',
            'make_optimizer', 'newton_schulz', 'orthogonalize', 'Muon', 'Together', 'Stopwatch', 'views',
            'predict_logits', 'score', 'BestEpoch', 'model_info', 'empty_part', 'Trainer', 'moving_average', 'of_epoch',
-           'check_mode', 'device_info', 'commit', 'cpu_name', 'device_name', 'Run', 'fit', 'weights_bytes', 'pack',
-           'unpack', 'checkpoints', 'newest_checkpoint', 'Interrupted', 'read_kept', 'parser_of', 'command', 'Taken',
-           'folder_state', 'new_folders', 'free_folders', 'locked', 'mean_std', 'run_of', 'train_once', 'train_apart',
-           'run_table', 'cifar10_train']
+           'FeatureSet', 'check_mode', 'device_info', 'commit', 'cpu_name', 'device_name', 'Run', 'fit',
+           'weights_bytes', 'pack', 'unpack', 'checkpoints', 'newest_checkpoint', 'Interrupted', 'read_kept',
+           'parser_of', 'command', 'Taken', 'folder_state', 'new_folders', 'free_folders', 'locked', 'mean_std',
+           'run_of', 'train_once', 'train_apart', 'run_table', 'cifar10_train']
 
 # %% ../nbs/03_train.ipynb #c9411f4d
 import contextlib
@@ -42,7 +42,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .augment import Compose, Cutout, CutMix, HorizontalFlip, MixUp, Normalize, RandAugment, RandomCrop, Resize
 from .data import Batches, ImageSet, InputError, open_data, write_atomic
-from .models import flops_per_image, imagenet_mean, imagenet_std, make_model, models
+from cifar10_nb.models import (flops_per_image, imagenet_mean, imagenet_std, make_model, models, symmetric_mean, symmetric_std,
+    with_weights)
 
 # %% ../nbs/03_train.ipynb #d0f2765e
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ class Recipe:
     "Everything that decides a training run, and nothing that doesn't; raises `InputError` for impossible values."
     name: str = "small"             # what it is called in `recipes`
     model: str = "small_cnn"        # a key of `models`
-    pretrained: bool = False        # start from ImageNet weights? (resnet18_imagenet only)
-    freeze: bool = False            # train the head only? (resnet18_imagenet only)
-    normalize: str = "data"         # "data": mean and std of the training images; "imagenet": ImageNet's
+    pretrained: bool = False        # start from ImageNet weights? (networks that have some)
+    freeze: bool = False            # train the head only? (the same networks)
+    head_epochs: int = 0            # so many epochs train the head only, before all layers do (the same networks)
+    normalize: str = "data"         # "data": mean and std of the training images; "imagenet": ImageNet's; "symmetric": -1 to 1
     epochs: int = 10                # passes over the training images
     batch_size: int = 128           # images a step
     micro_batch: int = 0            # of which so many go through the network at a time; 0: all
@@ -88,10 +90,10 @@ class Recipe:
     def __post_init__(self): self.check()
 
 # %% ../nbs/03_train.ipynb #dba1a6a8
-_choices = dict(normalize=("data", "imagenet"), optimizer=("sgd", "adamw", "adam", "muon"), schedule=("cosine", "linear", "constant"),
+_choices = dict(normalize=("data", "imagenet", "symmetric"), optimizer=("sgd", "adamw", "adam", "muon"), schedule=("cosine", "linear", "constant"),
     crop_mode=("zero", "reflect"), cutout_fill=("black", "mean"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"),
     model=tuple(models))
-_ranges = dict(epochs=(1, 10_000), batch_size=(1, 1_000_000), micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1),
+_ranges = dict(epochs=(1, 10_000), head_epochs=(0, 10_000), batch_size=(1, 1_000_000), micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1),
     rest_lr=(0, 1e6), bias_lr=(0, 1e6), ns_steps=(1, 100), weight_decay=(0, 100), warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
     clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), images=(0, 10**9), patience=(0, 10_000))
 
@@ -117,8 +119,9 @@ def check(self: Recipe):
         if len(self.randaugment) != 2: raise InputError(f"randaugment is {self.randaugment}: give a number of operations and a magnitude")
         RandAugment(*self.randaugment)
     if self.warmup > self.epochs: raise InputError(f"warmup is {self.warmup:g} epochs: the run has only {self.epochs}")
-    if (self.pretrained or self.freeze) and self.model != "resnet18_imagenet":
-        raise InputError(f"pretrained and freeze are for resnet18_imagenet: there are no weights for {self.model}")
+    if self.head_epochs > self.epochs: raise InputError(f"head_epochs is {self.head_epochs}: the run has only {self.epochs}")
+    if (self.pretrained or self.freeze or self.head_epochs) and self.model not in with_weights:
+        raise InputError(f"pretrained, freeze and head_epochs are for {', '.join(with_weights)}: there are no weights for {self.model}")
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
@@ -126,6 +129,10 @@ def check(self: Recipe):
 recipes = {r.name: r for r in (
     Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
         optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
+    Recipe("transfer_lite", model="efficientnet_lite0", pretrained=True, head_epochs=1, normalize="symmetric", epochs=4, batch_size=64,
+        optimizer="adamw", lr=5e-4, weight_decay=0.01, warmup=0.1, flip="random", label_smoothing=0.1, precision="fp32"),
+    Recipe("transfer_lite_frozen", model="efficientnet_lite0", pretrained=True, freeze=True, normalize="symmetric", epochs=20,
+        batch_size=256, optimizer="adamw", lr=2e-3, weight_decay=0.01, flip="random", precision="fp32"),
     Recipe("scratch", epochs=9, optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", precision="fp32"),
     Recipe("small", epochs=12, batch_size=512, optimizer="muon", lr=0.1, momentum=0.6, weight_decay=0.0, schedule="linear",
         warmup=0.6, sizes=(24, 24, 28, 32), crop=2, flip="alternating", label_smoothing=0.1, valid=0.04),
@@ -476,7 +483,8 @@ def model_info(
     train: ImageSet,  # the images to train on
 ) -> dict:  # what anyone needs in order to use the trained weights; goes into the weights file
     "Model name, classes, image size, normalisation and recipe of a run."
-    stats = dict(mean=imagenet_mean, std=imagenet_std) if recipe.normalize == "imagenet" else train.describe()
+    stats = dict(imagenet=dict(mean=imagenet_mean, std=imagenet_std), symmetric=dict(mean=symmetric_mean, std=symmetric_std))
+    stats = stats.get(recipe.normalize) or train.describe()
     return dict(model=recipe.model, classes=list(train.classes), size=train.size,
                 mean=[float(m) for m in stats["mean"]], std=[float(s) for s in stats["std"]], recipe=asdict(recipe))
 
@@ -528,11 +536,10 @@ class Trainer:
 
         for_init, *others = seeds_of(seed)
         self.valid = valid and valid.to(self.device)
-        kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model == "resnet18_imagenet" else {}
+        kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model in with_weights else {}
         with seeded(for_init): model = make_model(recipe.model, train.n_classes, **kwargs)
         self.model = model.to(self.device, memory_format=torch.channels_last)
-        self.network = torch.compile(self.model, mode=_modes[compiled], dynamic=False) if compiled else self.model  # the same weights
-        if self.world > 1: self.network = torch.nn.parallel.DistributedDataParallel(self.network)
+        self.share_network()
         self.average, self.best = recipe.ema and moving_average(self.model, recipe.ema), BestEpoch(recipe.patience)
         self.optimizer, self.costs = make_optimizer(self.model, recipe), {}
         self.graphs = {}  # see replay
@@ -556,10 +563,12 @@ def begin(self: Trainer,
         if hasattr(self.model, "whiten"):
             self.model.whiten(Normalize(info["mean"], info["std"])(self.train.x[:5000])[0])
             if self.world > 1: dist.broadcast(self.model.stem.weight.data, 0)  # the same to the last digit
-        self.batches = Batches(self.train, self.recipe.batch_size, drop_last=len(train) > self.recipe.batch_size, seed=for_order)
+        images = self.features_once() if self.recipe.once else self.train
+        self.batches = Batches(images, self.recipe.batch_size, drop_last=len(train) > self.recipe.batch_size, seed=for_order)
         self.steps = len(self.batches)  # of an epoch with all images
         self.chance = torch.Generator().manual_seed(for_chance)  # on the CPU: the same dice on every device
         self.augment = self.recipe.augmentation(info, for_chance)
+        if self.recipe.once: self.augment.transforms.pop()  # features were normalised as images
         self.losses = torch.full((len(train),), math.inf, device=self.device)  # of each image, when last seen
 
 # %% ../nbs/03_train.ipynb #bb6b56d7
@@ -609,6 +618,71 @@ def lr(self: Trainer):
     done = self.epoch * self.steps + self.part["batches"] * self.steps / len(self.batches)
     return lr_at(self.recipe, done, self.steps)
 
+# %% ../nbs/03_train.ipynb #d53dd0d6
+@patch(as_prop=True)
+def head_only(self: Trainer):
+    "Does this epoch train the head only?"
+    return self.recipe.freeze or self.epoch < self.recipe.head_epochs
+
+@patch
+def set_phase(self: Trainer):
+    "Freeze the body in the epochs that train the head only, and free it for the others."
+    if self.head_only == getattr(self.model, "freeze", False): return
+    self.model.freeze_body(self.head_only)
+    if self.world > 1: self.share_network()
+
+@patch
+def share_network(self: Trainer):
+    "Make `network`, the model as a step uses it, with the same weights: compiled or not, shared by several processes or not."
+    self.network = torch.compile(self.model, mode=_modes[self.compiled], dynamic=False) if self.compiled else self.model
+    if self.world > 1: self.network = torch.nn.parallel.DistributedDataParallel(self.network)
+
+# %% ../nbs/03_train.ipynb #d9b4f5c5
+class FeatureSet(ImageSet):
+    "Features in place of images: float [n, features, 1, 1], or [n, features, 1, 2] with those of the mirror images beside them."
+    def __post_init__(self): pass
+
+@patch(as_prop=True)
+def once(self: Recipe) -> bool:
+    "Are the features of all images computed once? With a frozen body, if nothing but a flip changes the images."
+    return self.freeze and not (self.crop or self.randaugment or self.cutout or self.mixup or self.cutmix or self.sizes)
+
+@patch
+@torch.no_grad()
+@tf32(False)
+def features_of(self: Trainer,
+    images: ImageSet,
+    mirrored: bool = False,  # those of the mirror images too?
+    bf16: bool = False,      # computed in bfloat16?
+) -> FeatureSet:
+    "What the body makes of some images."
+    from tqdm.auto import tqdm
+    self.model.eval()
+    normalize, found = Normalize(self.model.info["mean"], self.model.info["std"]), []
+    for x, _, _ in tqdm(Batches(images, 100, shuffle=False), "features", disable=self.rank > 0, leave=False):
+        x = normalize(x)[0].contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            both = [self.model.features(view) for view in ((x, x.flip(-1)) if mirrored else (x,))]
+        found.append(torch.cat(both, -1).float())
+    return FeatureSet(torch.cat(found), images.y, images.classes, images.source)
+
+# %% ../nbs/03_train.ipynb #f88a8902
+@patch
+def features_once(self: Trainer) -> FeatureSet:
+    "The features of all training images, and of their mirror images if the recipe flips; counts what they cost."
+    mirrored = self.recipe.flip != "none"
+    self.flops = (1 + mirrored) * len(self.train) * flops_per_image(self.model, self.train.size) * self.world
+    return self.features_of(self.train, mirrored, self.bf16)
+
+@patch
+@torch.no_grad()
+@tf32(False)
+def valid_logits(self: Trainer) -> torch.Tensor:  # float32 [n, classes], on the CPU
+    "What the network says of the held-out images, from their features if the recipe computes those once."
+    if not self.recipe.once: return predict_logits(self.chosen, self.valid)
+    if not hasattr(self, "held"): self.held = self.features_of(self.valid)
+    return self.chosen.eval()(self.held.x).float().cpu()
+
 # %% ../nbs/03_train.ipynb #57e9a001
 @patch
 def prepared(self: Trainer,
@@ -618,6 +692,7 @@ def prepared(self: Trainer,
 ) -> tuple:  # float32 [n, 3, size, size], channels last, and labels
     "A batch as the network gets it in this epoch."
     x, y = self.augment(x, y, self.chance, epoch=self.epoch, index=index)
+    if self.recipe.once: return x[..., :1], y
     return Resize(self.size)(x)[0].contiguous(memory_format=torch.channels_last), y
 
 @patch
@@ -672,7 +747,7 @@ def replay(self: Trainer,
     y: torch.Tensor,  # labels, likewise
 ) -> tuple:  # as from take_step; the next step writes over them
     "`update` on an NVIDIA GPU: recorded as a CUDA graph and replayed, once the shapes of a batch are known."
-    kept = self.graphs.setdefault((x.shape, y.shape, self.model.training), dict(steps=0))
+    kept = self.graphs.setdefault((x.shape, y.shape, self.model.training, getattr(self.model, "freeze", False)), dict(steps=0))
     kept["steps"] += 1
     if kept["steps"] <= _eager_steps:
         with warnings.catch_warnings():
@@ -699,13 +774,14 @@ def check_mode(
 
 @patch
 def warm_up(self: Trainer):
-    "Take a few steps with every image size of the recipe, then forget what they changed; raises `InputError`."
+    "Take a few steps with every image size and every phase of the recipe, then forget what they changed; raises `InputError`."
     self.model.train()
     kept = [{k: v.clone() for k, v in m.state_dict().items()} for m in (self.model, self.average) if m]
     x, y, index = next(iter(self.batches))
-    sizes = {self.size: self.epoch for self.epoch in range(self.recipe.epochs)}
+    kinds = {(self.size, self.head_only): self.epoch for self.epoch in range(self.recipe.epochs)}
     try:
-        for self.epoch in sizes.values():
+        for self.epoch in kinds.values():
+            self.set_phase()
             for _ in range(_eager_steps + 2): self.take_step(*self.own_share(*self.prepared(x, y, index)))
     except (RuntimeError, OSError) as e:
         if not self.compiled or isinstance(e, torch.OutOfMemoryError): raise
@@ -753,6 +829,7 @@ def one_epoch(self: Trainer,
     accuracy = dict(accuracy=_accuracy(self.history[-1])) if self.history else {}
     self.order = self.batches.gen.get_state()  # from here the epoch's order can be made again
     if not part["batches"]: self.choose()
+    self.set_phase()
     self.model.train()
     for i, (x, y, index) in enumerate(self.batches):
         if i < part["batches"]: continue  # done before an interruption
@@ -824,13 +901,15 @@ def end_epoch(self: Trainer,
     "Count the epoch's cost, look at the held-out images, remember the best weights; then the next epoch can begin."
     self.check_loss()
     self.seen += self.part["seen"]
-    if self.size not in self.costs:
-        self.costs[self.size] = flops_per_image(self.model, self.size, training=True), sum(getattr(o, "flops", 0) for o in self.optimizers)
-    image, step = self.costs[self.size]
+    kind = self.size, self.head_only
+    if kind not in self.costs:
+        shape = (1, True, self.model.n_features) if self.recipe.once else (self.size, True)
+        self.costs[kind] = flops_per_image(self.model, *shape), sum(getattr(o, "flops", 0) for o in self.optimizers)
+    image, step = self.costs[kind]
     self.flops += image * self.part["seen"] + step * self.part["batches"] * self.world  # every rank steps
     if self.valid:
         self.chosen.info = self.model.info
-        result = from_first(score(predict_logits(self.chosen, self.valid), self.valid.y) if self.rank == 0 else None)
+        result = from_first(score(self.valid_logits(), self.valid.y) if self.rank == 0 else None)
         row |= dict(valid_loss=result["loss"], valid_top1=result["top1"])
     self.history.append(dict(epoch=self.epoch + 1, **row, seconds=self.watch.seconds))
     self.epoch, self.part = self.epoch + 1, empty_part()
@@ -1349,7 +1428,7 @@ def _as_json(runs, folders):
 # %% ../nbs/03_train.ipynb #d979e492
 @command
 def cifar10_train(
-    recipe: str = "small",    # small, quick, speed, speed95, speed96, scratch, transfer, resnet or final
+    recipe: str = "small",    # small, quick, speed, speed95, speed96, scratch, transfer, transfer_lite, transfer_lite_frozen, resnet or final
     data: str = "auto",       # auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
     epochs: int = None,       # passes over the training images, instead of the recipe's; the warm-up shrinks with them
     batch_size: int = None,   # images a step, instead of the recipe's
