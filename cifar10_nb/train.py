@@ -120,6 +120,7 @@ def check(self: Recipe):
         RandAugment(*self.randaugment)
     if self.warmup > self.epochs: raise InputError(f"warmup is {self.warmup:g} epochs: the run has only {self.epochs}")
     if self.head_epochs > self.epochs: raise InputError(f"head_epochs is {self.head_epochs}: the run has only {self.epochs}")
+    if self.head_epochs and self.freeze: raise InputError(f"head_epochs is {self.head_epochs}, and freeze is on: the head is all that trains")
     if (self.pretrained or self.freeze or self.head_epochs) and self.model not in with_weights:
         raise InputError(f"pretrained, freeze and head_epochs are for {', '.join(with_weights)}: there are no weights for {self.model}")
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
@@ -129,10 +130,6 @@ def check(self: Recipe):
 recipes = {r.name: r for r in (
     Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
         optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
-    Recipe("transfer_lite", model="efficientnet_lite0", pretrained=True, head_epochs=1, normalize="symmetric", epochs=4, batch_size=64,
-        optimizer="adamw", lr=5e-4, weight_decay=0.01, warmup=0.1, flip="random", label_smoothing=0.1, precision="fp32"),
-    Recipe("transfer_lite_frozen", model="efficientnet_lite0", pretrained=True, freeze=True, normalize="symmetric", epochs=20,
-        batch_size=256, optimizer="adamw", lr=2e-3, weight_decay=0.01, flip="random", precision="fp32"),
     Recipe("scratch", epochs=9, optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", precision="fp32"),
     Recipe("small", epochs=12, batch_size=512, optimizer="muon", lr=0.1, momentum=0.6, weight_decay=0.0, schedule="linear",
         warmup=0.6, sizes=(24, 24, 28, 32), crop=2, flip="alternating", label_smoothing=0.1, valid=0.04),
@@ -162,6 +159,12 @@ def get_recipe(
     recipe, overrides = recipes[name], {k: v for k, v in overrides.items() if v is not None}
     if "epochs" in overrides: overrides = dict(warmup=recipe.warmup * overrides["epochs"] / recipe.epochs) | overrides
     return replace(recipe, **overrides)
+
+# %% ../nbs/03_train.ipynb #0f6a6d09
+recipes["transfer_lite"] = Recipe("transfer_lite", model="efficientnet_lite0", pretrained=True, head_epochs=1, normalize="symmetric",
+    epochs=4, batch_size=64, optimizer="adamw", lr=5e-4, weight_decay=0.01, warmup=0.1, flip="random", label_smoothing=0.1, precision="fp32")
+recipes["transfer_lite_frozen"] = replace(recipes["transfer_lite"], name="transfer_lite_frozen", freeze=True, head_epochs=0,
+    epochs=20, batch_size=256, lr=2e-3, warmup=0, label_smoothing=0.0)
 
 # %% ../nbs/03_train.ipynb #0c04e05e
 def seeds_of(
@@ -647,6 +650,7 @@ def once(self: Recipe) -> bool:
     "Are the features of all images computed once? With a frozen body, if nothing but a flip changes the images."
     return self.freeze and not (self.crop or self.randaugment or self.cutout or self.mixup or self.cutmix or self.sizes)
 
+# %% ../nbs/03_train.ipynb #fcca7187
 @patch
 @torch.no_grad()
 @tf32(False)

@@ -101,6 +101,7 @@ def test_a_frozen_run_goes_on_with_the_same_features(tiny, tmp_path):
 
 def test_recipes_that_no_run_can_have():
     with pytest.raises(InputError, match="head_epochs is 3: the run has only 2"): replace(recipes["transfer_lite"], epochs=2, head_epochs=3, warmup=0)
+    with pytest.raises(InputError, match="head_epochs is 1, and freeze is on"): replace(recipes["transfer_lite"], freeze=True)
     with pytest.raises(InputError, match="no weights for small_cnn"): Recipe(head_epochs=1)
 
 
