@@ -9,8 +9,8 @@ from setuptools.command.build_py import build_py
 config = ConfigParser()
 config.read("settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
-extras = {k: cfg[f"{k}_requirements"].split() for k in ("dev", "export", "site")}
-extras["dev"] += extras["export"]  # the tests export too
+extras = {k: cfg[f"{k}_requirements"].split() for k in ("dev", "export", "transfer", "site")}
+extras["dev"] += extras["export"] + extras["transfer"]  # the tests export, and start from ImageNet weights, too
 
 
 class BuildWithResults(build_py):

@@ -190,7 +190,7 @@ def _row(runs, limits=()):
 
 # %% ../nbs/05_results.ipynb #fd210026
 needs = dict(transfer="a GPU", scratch="two CPU cores", small="two CPU cores", resnet="a GPU", final="a GPU", quick="two CPU cores",
-    speed="two CPU cores", speed95="a GPU", speed96="a GPU")
+    speed="two CPU cores", speed95="a GPU", speed96="a GPU", transfer_lite="two CPU cores", transfer_lite_frozen="two CPU cores")
 
 def _waiting(results, waiting):
     "Pairs of sort key and row for the recipes in `waiting` that nobody has measured."

@@ -18,7 +18,7 @@ start = time.perf_counter()
 __import__(sys.argv[1])
 seconds = time.perf_counter() - start
 assert seconds < 5, f"{seconds:.1f} s beyond torch's own"
-heavy = {"torchvision", "matplotlib", "PIL", "torchmetrics", "pandas", "onnx", "onnxruntime"} & set(sys.modules)
+heavy = {"torchvision", "matplotlib", "PIL", "torchmetrics", "pandas", "onnx", "onnxruntime", "timm"} & set(sys.modules)
 assert not heavy, heavy
 """
 
