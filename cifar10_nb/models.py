@@ -21,7 +21,8 @@ from fastcore.basics import patch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from .data import InputError, download, markdown_table
+from .core import InputError, markdown_table
+from .sources.download import download
 
 # %% ../nbs/01_models.ipynb #5af83f70
 def conv_block(

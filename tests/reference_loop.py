@@ -12,9 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from cifar10_nb.augment import CutMix, Cutout, HorizontalFlip, MixUp, Normalize, RandAugment, RandomCrop, Resize
+from cifar10_nb.augment import CutMix, Cutout, HorizontalFlip, MixUp, Normalize, RandomCrop, Resize
+from cifar10_nb.parts.randaugment import RandAugment
 from cifar10_nb.models import make_model
-from cifar10_nb.train import Muon, has_bf16
+from cifar10_nb.machine.device import has_bf16
+from cifar10_nb.parts.muon import Muon
 
 
 def digest(state):

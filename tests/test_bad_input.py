@@ -21,7 +21,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cifar10_nb.data import drawn
-from cifar10_nb.train import Trainer, get_recipe
+from cifar10_nb.parts.recipe import get_recipe
+from cifar10_nb.train import Trainer
 
 modules = dict(train="train", evaluate="evaluate", predict="evaluate", compare="results", file="results", ablate="results",
                bench="bench", export="export")

@@ -11,8 +11,11 @@ import torch
 from folders import write_images
 from safetensors.torch import load, save
 
-from cifar10_nb.data import InputError, draw_image, open_folder
-from cifar10_nb.evaluate import load_model, predict, shipped_weights
+from cifar10_nb.core import InputError
+from cifar10_nb.data import open_folder
+from cifar10_nb.sources.draw import draw_image
+from cifar10_nb.evaluate import predict
+from cifar10_nb.record.run import load_model, shipped_weights
 
 seconds = float(os.environ.get("CIFAR10_NB_FUZZ", 6)) / 8  # for each of the tests below
 junk = [None, True, 0, -1, 2**70, 1e308, float("nan"), "", "cat", "\0", [], [[]], {}, {"a": 1}, [1, 2, 3], ["a"] * 10, ["a", "b"], "resnet18_imagenet", "speed_cnn"]

@@ -14,7 +14,8 @@ import torch
 from reference_loop import digest, train_as_written
 
 from cifar10_nb.data import drawn
-from cifar10_nb.train import fit, recipes
+from cifar10_nb.parts.recipe import recipes
+from cifar10_nb.train import fit
 
 tiny = dict(
     small=replace(recipes["small"], epochs=3, batch_size=16, sizes=(16, 24, 32)),
@@ -53,7 +54,8 @@ def one_step_further(recipe, train, valid, folder):
 
     The finished run, or None if it was stopped. This is the only place that knows how a run is interrupted.
     """
-    from cifar10_nb.train import Interrupted, Trainer
+    from cifar10_nb.record.checkpoint import Interrupted
+    from cifar10_nb.train import Trainer
     trainer = Trainer(recipe, train, valid, seed, "cpu").keep_in(folder)
     trainer.stop = True
     try: return trainer.fit()

@@ -7,7 +7,9 @@ import torch
 
 from cifar10_nb import train
 from cifar10_nb.data import drawn
-from cifar10_nb.train import Interrupted, Trainer, recipes
+from cifar10_nb.parts.recipe import recipes
+from cifar10_nb.record.checkpoint import Interrupted
+from cifar10_nb.train import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 

@@ -1,4 +1,4 @@
-"Each check of the rendered site (.ci/pages.py) can fail: a small site with one mistake a page."
+"Each check of the rendered site (tools/pages.py) can fail: a small site with one mistake a page."
 import importlib.util
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("playwright", reason="needs pip install -e '.[site]'")
-path = Path(__file__).parent.parent / ".ci/pages.py"
+path = Path(__file__).parent.parent / "tools/pages.py"
 spec = importlib.util.spec_from_file_location("pages", path)
 pages = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(pages)

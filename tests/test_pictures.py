@@ -8,10 +8,13 @@ from folders import write_images
 from PIL import Image
 from test_bad_input import ask
 
-from cifar10_nb.data import ImageSet, InputError, cifar10_classes, drawn, open_pictures, open_test
-from cifar10_nb.evaluate import evaluate, load_model, mistakes, shipped_weights
+from cifar10_nb.core import InputError
+from cifar10_nb.data import ImageSet, cifar10_classes, drawn, open_pictures, open_test
+from cifar10_nb.evaluate import evaluate, mistakes
+from cifar10_nb.record.run import load_model, shipped_weights
 from cifar10_nb.lab.stats import wilson
-from cifar10_nb.train import Trainer, get_recipe
+from cifar10_nb.parts.recipe import get_recipe
+from cifar10_nb.train import Trainer
 
 
 @pytest.fixture(scope="module")

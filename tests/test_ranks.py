@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_commands import here, run  # noqa: F401
 
-from cifar10_nb.train import checkpoints
+from cifar10_nb.record.checkpoint import checkpoints
 
 torchrun = [Path(sys.executable).parent / "torchrun", "--standalone", "--nproc-per-node", "2"]  # on a free port
 train = ["-m", "cifar10_nb.train", "--data", "images", "--batch-size", "16", "--device", "cpu"]
@@ -19,7 +19,9 @@ steps = """
 import json, os, torch
 from dataclasses import replace
 from cifar10_nb.data import drawn
-from cifar10_nb.train import Trainer, join_ranks, leave_ranks, recipes
+from cifar10_nb.machine.ranks import end_ranks, init_ranks
+from cifar10_nb.parts.recipe import recipes
+from cifar10_nb.train import Trainer
 
 def losses():
     recipe = replace(recipes["final"], model="small_cnn", batch_size=32, warmup=0, epochs=9, patience=0, precision="fp32")
@@ -32,9 +34,9 @@ def losses():
             yield trainer.agreed(losses.mean(), out.argmax(1).eq(y.argmax(1)).sum())[0].item()
 
 torch.set_num_threads(1)
-join_ranks("cpu")
+init_ranks("cpu")
 found = list(losses())
-if leave_ranks() == 0: print(json.dumps(found), flush=True)
+if end_ranks() == 0: print(json.dumps(found), flush=True)
 os._exit(0)  # as the command does
 """
 

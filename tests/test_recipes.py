@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from cifar10_nb.data import drawn
-from cifar10_nb.train import Trainer, recipes
+from cifar10_nb.parts.recipe import recipes
+from cifar10_nb.train import Trainer
 
 
 @pytest.mark.parametrize("name", [n for n, r in recipes.items() if not r.pretrained])

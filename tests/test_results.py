@@ -12,9 +12,11 @@ from test_commands import here, one_line, trained  # noqa: F401
 from test_commands import run as run_script
 
 from cifar10_nb import results as results_module
-from cifar10_nb.results import (arms, cifar10_ablate, cifar10_compare, cifar10_file, is_current, label, ladder, load_bench, load_results,
-    recipe_digest, result_path, result_table, results_folder, split_earlier)
-from cifar10_nb.train import Recipe, cifar10_train, recipes
+from cifar10_nb.commands import cifar10_ablate, cifar10_compare, cifar10_file, cifar10_train
+from cifar10_nb.lab.results import (is_current, label, load_bench, load_results, recipe_digest, result_path,
+    result_table, results_folder, split_earlier)
+from cifar10_nb.lab.studies import arms, ladder
+from cifar10_nb.parts.recipe import Recipe, recipes
 
 commands = {f.__name__: f for f in (cifar10_ablate, cifar10_compare, cifar10_file, cifar10_train)}
 

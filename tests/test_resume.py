@@ -12,8 +12,11 @@ import pytest
 import torch
 from folders import write_images
 
-from cifar10_nb.data import InputError, drawn
-from cifar10_nb.train import Interrupted, Trainer, newest_checkpoint, recipes
+from cifar10_nb.core import InputError
+from cifar10_nb.data import drawn
+from cifar10_nb.parts.recipe import recipes
+from cifar10_nb.record.checkpoint import Interrupted, newest_checkpoint
+from cifar10_nb.train import Trainer
 
 command = [Path(sys.executable).parent / "cifar10_train", "--data", "images", "--epochs", "8", "--batch-size", "16", "--device", "cpu"]
 

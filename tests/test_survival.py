@@ -16,7 +16,7 @@ forks.set_forkserver_preload(["cifar10_nb.train", "torchvision", "tqdm.auto", "t
 
 def train(folder, environment, *args):
     "In a process of its own: cifar10_train."
-    from cifar10_nb.train import cifar10_train
+    from cifar10_nb.commands import cifar10_train
     os.chdir(folder)
     os.environ.update(environment)
     sys.argv = ["cifar10_train", *options, *args]

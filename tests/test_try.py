@@ -1,16 +1,17 @@
-"The page that classifies a picture in the browser: the same answers as Python's. Needs what .ci/web.py puts beside it."
+"The page that classifies a picture in the browser: the same answers as Python's. Needs what tools/web.py puts beside it."
 import random
 
 import pytest
 from PIL import Image
 from test_pages import pages
 
-from cifar10_nb.data import draw_image
-from cifar10_nb.evaluate import load_model, predict, shipped_weights
+from cifar10_nb.sources.draw import draw_image
+from cifar10_nb.evaluate import predict
+from cifar10_nb.record.run import load_model, shipped_weights
 
 folder = pages.Path(__file__).parent.parent / "nbs"
 pytestmark = [pytest.mark.skipif(not pages.find_browser(), reason="needs Chromium or Chrome"),
-              pytest.mark.skipif(not (folder / "try/ort").is_dir(), reason="needs python .ci/web.py")]
+              pytest.mark.skipif(not (folder / "try/ort").is_dir(), reason="needs python tools/web.py")]
 page = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Try it</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/styles.css"><main><h1>Try it</h1><div id="try"></div></main>
 <script type="module" src="/try/try.js"></script></html>"""

@@ -7,7 +7,8 @@ import json
 import re
 from pathlib import Path
 
-from cifar10_nb.data import open_data, write_atomic
+from cifar10_nb.core import write_atomic
+from cifar10_nb.data import open_data
 from cifar10_nb.train import Trainer
 
 root = Path(__file__).resolve().parent.parent

@@ -17,7 +17,7 @@ from statistics import mean
 
 from held_out import last, training_images, trial
 
-from cifar10_nb.train import get_recipe
+from cifar10_nb.parts.recipe import get_recipe
 
 rates = dict(final=(0.05, 0.15, 0.3, 0.6), resnet=(5e-4, 1e-3, 2e-3, 4e-3))
 

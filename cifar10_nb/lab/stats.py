@@ -11,7 +11,7 @@ import math
 import statistics
 from typing import NamedTuple
 
-from ..data import InputError
+from ..core import InputError
 
 # %% ../../nbs/lab/01_stats.ipynb #36e98fe4
 def mean_std(

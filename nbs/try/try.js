@@ -1,5 +1,5 @@
 // The page "Try it": classifies a picture in the browser. The network is an ONNX file beside this script, and so is
-// onnxruntime-web; .ci/web.py puts both here. No picture leaves the machine.
+// onnxruntime-web; tools/web.py puts both here. No picture leaves the machine.
 import * as ort from "./ort/ort.wasm.min.mjs"
 
 const here = new URL(".", import.meta.url).href

@@ -1,0 +1,33 @@
+"""Run notebooks top to bottom and store their outputs as text and pictures.
+
+    python tools/execute.py nbs/03_train.ipynb ...
+
+Progress bars are left out of the stored outputs: in a file they are noise, and as widgets they need a running kernel.
+"""
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+
+def kept(output):
+    "Is this output worth storing?"
+    is_widget = any("widget" in kind for kind in output.get("data", {}))
+    return not is_widget and output.get("name") != "stderr"
+
+
+def execute(path):
+    nb = nbformat.read(path, 4)
+    NotebookClient(nb, timeout=600, store_widget_state=False, resources={"metadata": {"path": str(path.parent)}}).execute()
+    nb.metadata = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.metadata = [o for o in cell.outputs if kept(o)], {}
+    nbformat.write(nb, path)
+
+
+os.environ.pop("MPLBACKEND", None)  # a set backend would keep pictures out of the outputs
+for name in sys.argv[1:]:
+    execute(Path(name))
