@@ -6,9 +6,8 @@
 __all__ = ['check_images', 'Transform', 'pad', 'RandomCrop', 'hash_bit', 'flip_where', 'HorizontalFlip', 'Normalize', 'Resize',
            'box_mask', 'Cutout', 'symmetric_beta', 'class_weights', 'mix_labels', 'MixUp', 'CutMix', 'Compose']
 
-# %% ../nbs/02_augment.ipynb #ee599ad8
+# %% ../nbs/02_augment.ipynb #0d5a6a89
 import math
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F

@@ -25,7 +25,8 @@ from .evaluate import evaluate, mistakes, predict
 from .jobs import free_folders, new_folders, run_one, run_parallel
 from .lab.bench import benchmarks, file_bench, scaling_table
 from .lab.export import export_checked, export_formats, export_int8, open_exported, speeds
-from .lab.results import compare_run, file_result, load_results, read_run
+from .lab.results import compare_run, file_result, load_results
+from .record.run import load_model, newest_weights, read_run, shipped_weights
 from .lab.stats import Interval, mean_std
 from .lab.studies import ablation_table, compare_models, ladder, ladder_table, studies, train_arm
 from .machine.device import pick_device, slug
@@ -34,7 +35,6 @@ from .machine.ranks import broadcast, end_ranks, init_ranks, rank0_first, rank_a
 from .parts.recipe import get_recipe
 from .parts.score import tta_names
 from .record.checkpoint import newest_checkpoint, read_checkpoint
-from .record.run import load_model, newest_weights, shipped_weights
 
 # %% ../nbs/07_commands.ipynb #90b40300
 def parser_of(
@@ -160,7 +160,7 @@ def cifar10_train(
     _check_numbers(seed, seeds, jobs, save_every)
     check_mode(compile)
     device = init_ranks(device)
-    if jobs > 1 and ranks()[1] > 1: raise InputError("--jobs and torchrun cannot be used together: take one of them")
+    if jobs > 1 and rank_and_world()[1] > 1: raise InputError("--jobs and torchrun cannot be used together: take one of them")
     pick_device(device)
     all_seeds = list(range(seed, seed + seeds))
     folders = out and new_folders(out, all_seeds, chosen)  # before any work

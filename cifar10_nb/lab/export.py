@@ -6,8 +6,9 @@
 __all__ = ['export_formats', 'Deployed', 'to_onnx', 'to_pt2', 'open_onnx', 'disagreement', 'to_int8', 'speeds', 'accuracy_of',
            'open_exported', 'export_checked', 'export_int8']
 
-# %% ../../nbs/lab/05_export.ipynb #e8339702
+# %% ../../nbs/lab/05_export.ipynb #71c0d45e
 import copy
+import json as jsonlib
 import tempfile
 from pathlib import Path
 from statistics import median

@@ -6,7 +6,7 @@
 __all__ = ['calibration', 'fit_temperature', 'plot_reliability', 'coverage', 'people_file', 'agreement', 'robustness', 'cost',
            'report', 'report_page', 'write_report']
 
-# %% ../../nbs/lab/07_report.ipynb #4fd575ed
+# %% ../../nbs/lab/07_report.ipynb #3292287a
 import base64
 import html
 import io
@@ -22,7 +22,6 @@ from ..data import ImageSet
 from ..evaluate import Scores, evaluate, mistakes, plot_confusion, plot_per_class
 from .corrupt import corrupt, corruptions
 from .export import Deployed, speeds
-from .stats import wilson
 from ..machine.device import device_name
 from ..models import flops_per_image
 from ..parts.recipe import Recipe

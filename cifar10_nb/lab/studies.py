@@ -6,17 +6,14 @@
 __all__ = ['arms', 'ladder', 'studies', 'compare_models', 'ablation', 'ablation_table', 'plot_ablation', 'climb', 'ladder_table',
            'train_arm']
 
-# %% ../../nbs/lab/03_studies.ipynb #a6428238
+# %% ../../nbs/lab/03_studies.ipynb #838013c5
 from dataclasses import replace
-from pathlib import Path
 
 from ..core import InputError, markdown_table
-from ..data import open_data
 from ..evaluate import evaluate
 from ..jobs import folder_state, run_one
-from .results import mean_seconds, seconds_label, _figure, _styles
+from .results import _figure, _styles, mean_seconds, seconds_label
 from .stats import mcnemar, mean_std, paired_difference, percent
-from ..machine.device import slug
 from ..parts.recipe import Recipe, recipes
 
 # %% ../../nbs/lab/03_studies.ipynb #0802e97b

@@ -46,7 +46,7 @@ def time_interleaved(
     for work in works.values(): work()
     for _ in range(rounds):
         for name, work in works.items():
-            timer = Stoptimer(device or torch.device("cpu"))
+            timer = Timer(device or torch.device("cpu"))
             with timer: work()
             taken[name].append(timer.seconds)
     return taken

@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 from fastcore.basics import patch
 
-from ..augment import Transform, check_images, _device, _send, _whole
+from ..augment import Transform, _device, _send, _whole, check_images
 from ..core import InputError
 
 # %% ../../nbs/parts/02_randaugment.ipynb #8c8ff9e8

@@ -6,10 +6,11 @@
 __all__ = ['save_tree', 'load_tree', 'checkpoints', 'newest_checkpoint', 'read_checkpoint', 'Interrupted', 'deferred_interrupt',
            'Checkpoints']
 
-# %% ../../nbs/record/02_checkpoint.ipynb #d71bf819
+# %% ../../nbs/record/02_checkpoint.ipynb #49b5226a
 import contextlib
 import hashlib
 import json
+import math
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from fastcore.basics import patch
 
 from ..core import InputError, write_atomic
 from ..machine.ranks import any_rank, rank_and_world
@@ -133,9 +135,7 @@ class Checkpoints:
         self.asked = False
         return deferred_interrupt(lambda: setattr(self, "asked", True))
 
-# %% ../../nbs/record/02_checkpoint.ipynb #c09ecc0d
-from fastcore.basics import patch
-
+# %% ../../nbs/record/02_checkpoint.ipynb #639f10df
 @patch
 def after_step(self: Checkpoints, t, index, losses):
     "Inside an epoch, save when it is time, or when any rank was asked to stop."

@@ -6,7 +6,7 @@
 __all__ = ['model_info', 'commit', 'code_versions', 'Run', 'weights_bytes', 'read_run', 'load_run', 'load_model',
            'shipped_weights', 'newest_weights']
 
-# %% ../../nbs/record/01_run.ipynb #1008fe37
+# %% ../../nbs/record/01_run.ipynb #fb9ef770
 import json
 import math
 import os
@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from ..core import InputError, write_atomic
 from ..data import ImageSet
 from ..machine.device import pick_device
-from ..models import imagenet_mean, imagenet_std, make_model
+from ..models import imagenet_mean, imagenet_std, make_model, symmetric_mean, symmetric_std, with_weights
 from ..parts.recipe import Recipe
 
 # %% ../../nbs/record/01_run.ipynb #55cfe21d

@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = ['digest_ok', 'download']
 
-# %% ../../nbs/sources/01_download.ipynb #d47acc7d
+# %% ../../nbs/sources/01_download.ipynb #b73ab7ad
 import hashlib
+import os
 import queue
 import threading
 import time
 from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from ..core import DownloadError, InputError, say, why
+from ..core import DownloadError, why
 
 # %% ../../nbs/sources/01_download.ipynb #92016f91
 def digest_ok(path,        # the file
