@@ -1,8 +1,9 @@
 """A second training loop, to hold the package's against: plain, slow, all of it on this page.
 
-It shares the building blocks with the package (networks, transforms, Muon, the rule for bfloat16) and nothing of its loop:
-the seeds, the order, the schedule, the groups of the optimizers, accumulation, clipping, the average of the weights, early
-stopping, example selection and several ranks are written out again. It cannot be interrupted, and it runs on a CPU.
+It shares the building blocks with the package (images, networks, transforms, Muon, the rule for bfloat16) and
+nothing of its loop: the seeds, the order, the schedule, the groups of the optimizers, accumulation, clipping, the
+average of the weights, early stopping, example selection and several ranks are written out again. It cannot be
+interrupted, and it runs on a CPU. ImageNet weights and frozen bodies are left out.
 """
 import hashlib
 import math
@@ -72,7 +73,7 @@ def optimizers(r, model):
 
 
 def gradients(r, model, x, y, ranks):
-    "Set the gradients of a batch, as so many ranks find them with a shard each; the loss and the output for each image."
+    "Set the gradients of a batch, as so many ranks find them with a shard each; each image's loss and output."
     bf16 = r.precision == "bf16" and has_bf16(torch.device("cpu"))
     params, losses, outs, found = [p for p in model.parameters() if p.requires_grad], [], [], []
     for shard, labels in zip(x.chunk(ranks), y.chunk(ranks)):
@@ -112,7 +113,7 @@ def train_as_written(r, train, valid=None, seed=0, ranks=1):
     order, chance = (torch.Generator().manual_seed(s) for s in (for_order, for_chance))
 
     n, batch = len(train), r.batch_size
-    batches = lambda images: max(1, images // batch)  # the last one is left out if it is smaller, unless it is the only one
+    batches = lambda images: max(1, images // batch)  # a smaller one at the end is left out, unless it is the only one
     last_losses, history, best, done = torch.full((n,), math.inf), [], (0, -1.0, None), 0
     for epoch in range(r.epochs):
         if r.patience and epoch - best[0] >= r.patience: break
@@ -142,9 +143,11 @@ def train_as_written(r, train, valid=None, seed=0, ranks=1):
             model.zero_grad()
             if average: average.update_parameters(model)
             last_losses[index], done = losses.float(), done + 1
-            loss_sum, hits = loss_sum + losses.mean(), hits + (outs.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum()
+            loss_sum += losses.mean()
+            hits += (outs.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum()
 
-        row = dict(epoch=epoch + 1, lr=lr, train_loss=float(loss_sum) / steps, train_top1=float(hits) / (steps * len(index)))
+        train_top1 = float(hits) / (steps * len(index))
+        row = dict(epoch=epoch + 1, lr=lr, train_loss=float(loss_sum) / steps, train_top1=train_top1)
         if valid: row["valid_loss"], row["valid_top1"] = scores(counts, valid, normalize)
         history.append(row)
         if r.patience and row["valid_top1"] > best[1]:

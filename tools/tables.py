@@ -4,9 +4,10 @@
     python tools/tables.py --save before.txt      write them down
     python tools/tables.py --compare before.txt   which rows of before.txt are in no table any more?
 
-Three kinds of tables: those that the package makes of the runs (`result_table`, `ablation_table`, `ladder_table`), wherever
-below results/ a run is filed; the benchmarks, a line for each value; and what the cells of pages marked `#| from: results`
-stored. A row counts, not its place: a row that is now in another table, or under another heading, is not missed.
+Three kinds of tables: those that the package makes of the runs (`result_table`, `ablation_table`, `ladder_table`),
+wherever below results/ a run is filed; the benchmarks, a line for each value; and the stored outputs of the cells
+of pages marked `#| from: results`. A row counts, not its place: one that is now in another table of its kind, or
+under another heading, is not missed.
 """
 import argparse
 import json
@@ -21,7 +22,8 @@ from cifar10_nb.lab.studies import ablation_table, ladder, ladder_table
 
 root = Path(__file__).resolve().parent.parent
 parts = "ablation", "ladder", "earlier"  # folders of results/ with tables of their own; all else is one table
-kinds = ("ceiling", "pipeline", "overhead", "scaling", "side_by_side", "earlier_side_by_side", "trials", "search", "skipping", "cheaper")
+kinds = ("ceiling", "pipeline", "overhead", "scaling", "side_by_side", "earlier_side_by_side",
+         "trials", "search", "skipping", "cheaper")  # of load_bench
 
 
 def is_run(path):
@@ -43,7 +45,8 @@ def all_runs(folder):
 def leaves(value, path=""):
     "A line for each number and text in nested dicts and lists; a list of such is one line."
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    if not pairs or isinstance(value, list) and not any(isinstance(v, (dict, list)) for v in value): yield f"{path} {json.dumps(value)}"
+    flat = isinstance(value, list) and not any(isinstance(v, (dict, list)) for v in value)
+    if flat or not pairs: yield f"{path} {json.dumps(value)}"
     else:
         for k, v in pairs: yield from leaves(v, f"{path}.{k}" if path else str(k))
 
@@ -52,7 +55,8 @@ def bench_tables(folder):
     "Title and text of each benchmark on file; its machine and recipe stand before each line."
     for kind in kinds:
         for found in load_bench(kind, folder):
-            who = " ".join([kind, *(str(v) for v in found["machine"].values()), *([found["recipe"]] if isinstance(found.get("recipe"), str) else [])])
+            who = " ".join(map(str, [kind, *found["machine"].values()]))
+            if isinstance(found.get("recipe"), str): who += " " + found["recipe"]
             yield f"bench: {who}", "\n".join(f"{who}: {line}" for line in leaves(found))
 
 
@@ -60,8 +64,9 @@ def page_tables(folder):
     "Title and text of what is stored on pages and made from the results."
     for path in sorted(folder.rglob("*.ipynb")):
         if ".ipynb_checkpoints" in path.parts: continue
-        cells = [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if re.search(r"^#\| *from: *results", "".join(c["source"]), re.M)]
-        for i, cell in enumerate(cells):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        marked = [c for c in cells if re.search(r"^#\| *from: *results", "".join(c["source"]), re.M)]
+        for i, cell in enumerate(marked):
             outputs = [{**o, **o.get("data", {})} for o in cell["outputs"] if o.get("name") != "stderr"]
             texts = ["".join(o.get("text/markdown") or o.get("text") or []) for o in outputs]
             if any(texts): yield f"page: {path.stem}, cell {i}", "\n\n".join(filter(None, texts))
@@ -85,8 +90,12 @@ def as_text(tables): return "\n\n".join(f"## {title}\n\n{text.strip()}" for titl
 
 
 def rows(text):
-    "The rows of some tables and how often each occurs: no headings, rules or empty lines."
-    return Counter(line for line in text.splitlines() if line.strip() and not line.startswith("## ") and not re.fullmatch(r"[|\-: ]+", line))
+    "How often each row occurs, behind its kind of table: no headings, rules or empty lines."
+    found, kind = Counter(), ""
+    for line in text.splitlines():
+        if line.startswith("## "): kind = line.removeprefix("## ").partition(":")[0]
+        elif line.strip() and not re.fullmatch(r"[|\-: ]+", line): found[f"{kind}: {line}"] += 1
+    return found
 
 
 def compare(before, now):
@@ -103,10 +112,11 @@ def compare(before, now):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", default=root / "results", type=Path, help="the folder with the runs (default: the repository's)")
-    parser.add_argument("--bench", type=Path, help="the folder with the benchmarks (default: bench in the folder with the runs)")
-    parser.add_argument("--save", metavar="FILE", type=Path, help="write the tables into FILE")
-    parser.add_argument("--compare", metavar="FILE", type=Path, help="compare them with those in FILE; exit code 1 if a row is gone")
+    option = lambda name, text, **more: parser.add_argument(name, type=Path, help=text, **more)
+    option("--results", "the folder with the runs (default: the repository's)", default=root / "results")
+    option("--bench", "the folder with the benchmarks (default: bench in the folder with the runs)")
+    option("--save", "write the tables into FILE", metavar="FILE")
+    option("--compare", "compare them with those in FILE; exit code 1 if a row is gone", metavar="FILE")
     args = parser.parse_args()
     try: text = as_text(all_tables(args.results, args.bench or args.results / "bench"))
     except InputError as e: sys.exit(f"tables.py: {e}")
