@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cifar10_nb.core import write_atomic
 from cifar10_nb.data import open_data
+from cifar10_nb.record.checkpoint import Checkpoints, checkpoints
 from cifar10_nb.train import Trainer
 
 root = Path(__file__).resolve().parent.parent
@@ -20,31 +21,33 @@ def file_of(kind, recipe, seed):
 
 
 def trial(
-    kind,    # name of the folder in results/trials
-    recipe,  # to train; its name tells it apart from the other trials of its kind
-    seed,    # of the run
-    images,  # ImageSet: the training images, of which the recipe's share is held out
-    work,    # folder for checkpoints
+    kind: str,   # name of the folder in results/trials
+    recipe,      # Recipe; its name tells it apart from the other trials of its kind
+    seed: int,   # of the run
+    images,      # ImageSet: the training images, of which the recipe's share is held out
+    work,        # folder for checkpoints
 ) -> dict:  # like run.json, without test scores
     "The result of a trial, trained now or filed before."
-    path = file_of(kind, recipe, seed)
+    path, folder = file_of(kind, recipe, seed), Path(work) / file_of(kind, recipe, seed).stem
     if path.exists(): return json.loads(path.read_text(encoding="utf-8"))
-    train, valid = images.split(round(recipe.valid * len(images)), seed=0)
-    trainer = Trainer(recipe, train, valid, seed, "cpu")
-    trainer.timed = False  # trials share the machine
-    run = trainer.keep_in(Path(work) / path.stem).fit()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(recipe, *recipe.hold_out(images), seed, "cpu", [Checkpoints(folder)])
+    trainer.timed = False  # trials share the machine with other work
+    run = trainer.fit()
     write_atomic(path, (json.dumps(run.to_dict(), indent=1) + "\n").encode())
-    for checkpoint in (Path(work) / path.stem).glob("checkpoint-*"): checkpoint.unlink()
+    for checkpoint in checkpoints(folder): checkpoint.unlink()
     print(f"{recipe.name}, seed {seed}: {last(run.to_dict()):.2%} of {run.n_valid:,} held-out images", flush=True)
     return run.to_dict()
 
 
-def last(run):
+def last(
+    run: dict,  # like run.json
+) -> float:
     "Held-out accuracy after the last epoch."
     return run["history"][-1]["valid_top1"]
 
 
-def training_images(data):
-    "The training images of a source as `open_data` takes it; the test images are put away unseen."
+def training_images(
+    data: str,  # a source, as for open_data
+):
+    "The training images of a source; the test images are put away unseen."
     return open_data(data)[0]
