@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from .core import InputError
 
 # %% ../nbs/02_augment.ipynb #9eb1b8e2
-def _device(gen): return torch.device('cpu') if gen is None else gen.device
+def _device(gen): return torch.device("cpu") if gen is None else gen.device
 
 def _send(t, device):
     "Move a few drawn numbers to the images; from CPU to GPU without waiting for the GPU."
-    return t.to(device, non_blocking=t.device.type == 'cpu')
+    return t.to(device, non_blocking=t.device.type == "cpu")
 
 def _randint(high, shape, gen, device):
     return _send(torch.randint(high, shape, generator=gen, device=_device(gen)), device)
@@ -27,53 +27,55 @@ def _randint(high, shape, gen, device):
 def _randperm(n, gen, device): return _send(torch.randperm(n, generator=gen, device=_device(gen)), device)
 
 # %% ../nbs/02_augment.ipynb #631b245d
-def check_images(x, # what should be a batch of images
-                 uint8=None, # name of the transform that needs them as uint8; None: any dtype will do
-                ):
+def check_images(
+    x,                  # what should be a batch of images
+    uint8: str = None,  # name of the transform that needs them as uint8; None: any dtype will do
+):
     "Raise `InputError` unless `x` is a batch of images."
     if not isinstance(x, torch.Tensor) or x.ndim != 4:
-        got = f'a tensor of shape {list(x.shape)}' if isinstance(x, torch.Tensor) else type(x).__name__
-        raise InputError(f'augmentation needs a batch of images, a tensor [n, channels, height, width], not {got}')
+        got = f"a tensor of shape {list(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
+        raise InputError(f"augmentation needs a batch of images, a tensor [n, channels, height, width], not {got}")
     if uint8 and x.dtype != torch.uint8:
-        raise InputError(f'{uint8} needs uint8 images, not {x.dtype}: put it before Normalize')
+        raise InputError(f"{uint8} needs uint8 images, not {x.dtype}: put it before Normalize")
 
 class Transform:
     "A change to a whole batch of images (and perhaps labels), with independent chance for each image."
     def __call__(self,
-        x, # images [n, 3, h, w], uint8 before `Normalize` and float32 after
-        y=None, # labels: int64 [n], or float32 [n, classes] after `MixUp` or `CutMix`
-        gen=None, # torch.Generator that all chance comes from; None: torch's global one
-        epoch=0, # number of the epoch, for transforms that alternate
-        index=None, # int64 [n], each image's place in the training set
-    ): # (x, y): a new batch; the one passed in is left as it was
+        x: torch.Tensor,              # images [n, 3, h, w], uint8 before `Normalize` and float32 after
+        y: torch.Tensor = None,       # labels: int64 [n], or float32 [n, classes] after `MixUp` or `CutMix`
+        gen: torch.Generator = None,  # torch.Generator that all chance comes from; None: torch's global one
+        epoch: int = 0,               # number of the epoch, for transforms that alternate
+        index: torch.Tensor = None,   # int64 [n], each image's place in the training set
+    ) -> tuple:  # (x, y): a new batch; the one passed in is left as it was
         check_images(x)
         return self.images(x, gen), y
 
-    def images(self, x, gen): raise NotImplementedError(f'{type(self).__name__} has no images method')
+    def images(self, x, gen): raise NotImplementedError(f"{type(self).__name__} has no images method")
 
     def __repr__(self):
-        args = ', '.join(f'{k}={v!r}' for k,v in vars(self).items() if not k.startswith('_'))
-        return f'{type(self).__name__}({args})'
+        args = ", ".join(f"{k}={v!r}" for k,v in vars(self).items() if not k.startswith("_"))
+        return f"{type(self).__name__}({args})"
 
 # %% ../nbs/02_augment.ipynb #b30d885f
 def _whole(name, value, low, high=None):
     "`value` if it is a whole number from `low` to `high`, else an `InputError` naming it."
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
-        span = f'of at least {low}' if high is None else f'from {low} to {high}'
-        raise InputError(f'{name} must be a whole number {span}, not {value!r}')
+        span = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise InputError(f"{name} must be a whole number {span}, not {value!r}")
     return value
 
 def _one_of(name, value, choices):
-    if value not in choices: raise InputError(f'{name} must be one of {", ".join(choices)}, not {value!r}')
+    if value not in choices: raise InputError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
     return value
 
 # %% ../nbs/02_augment.ipynb #c1e30398
-def pad(x, # images [n, c, h, w]
-        padding, # pixels added on each of the four sides
-        mode='zero', # 'zero' (black) or 'reflect' (mirrored at the edge, the edge itself not repeated)
-       ): # [n, c, h + 2 padding, w + 2 padding]
+def pad(
+    x: torch.Tensor,     # images [n, c, h, w]
+    padding: int,        # pixels added on each of the four sides
+    mode: str = "zero",  # 'zero' (black) or 'reflect' (mirrored at the edge, the edge itself not repeated)
+) -> torch.Tensor:  # [n, c, h + 2 padding, w + 2 padding]
     "Pad images on all four sides, any dtype and device."
-    if mode == 'zero' or not padding: return F.pad(x, (padding,)*4)
+    if mode == "zero" or not padding: return F.pad(x, (padding,)*4)
     for dim in (2, 3):
         before, after = x.narrow(dim, 1, padding), x.narrow(dim, x.shape[dim] - padding - 1, padding)
         x = torch.cat([before.flip(dim), x, after.flip(dim)], dim)
@@ -83,23 +85,23 @@ def pad(x, # images [n, c, h, w]
 class RandomCrop(Transform):
     "Pad, then cut a window of the original size at a random place in each image."
     def __init__(self,
-        padding=4, # pixels on each side, so the image moves by at most this much
-        mode='zero', # what to pad with: 'zero' or 'reflect'
+        padding: int = 4,    # pixels on each side, so the image moves by at most this much
+        mode: str = "zero",  # what to pad with: 'zero' or 'reflect'
     ):
-        self.padding, self.mode = _whole('padding', padding, 0), _one_of('mode', mode, ('zero', 'reflect'))
+        self.padding, self.mode = _whole("padding", padding, 0), _one_of("mode", mode, ("zero", "reflect"))
 
     def images(self, x, gen):
         n, most = len(x), 2*self.padding + 1
-        if self.mode == 'reflect' and self.padding >= min(x.shape[2:]):
-            raise InputError(f'padding {self.padding} by reflection needs images larger than that, not {list(x.shape)}')
+        if self.mode == "reflect" and self.padding >= min(x.shape[2:]):
+            raise InputError(f"padding {self.padding} by reflection needs images larger than that, not {list(x.shape)}")
         dy, dx = _randint(most, (2, n), gen, x.device)
         return self.crop(x, dy, dx)
 
     def crop(self,
-        x, # images [n, c, h, w]
-        dy, # int64 [n], how far down in the padded image each one's window lies
-        dx, # int64 [n], how far to the right
-    ): # [n, c, h, w]
+        x: torch.Tensor,   # images [n, c, h, w]
+        dy: torch.Tensor,  # int64 [n], how far down in the padded image each one's window lies
+        dx: torch.Tensor,  # int64 [n], how far to the right
+    ) -> torch.Tensor:  # [n, c, h, w]
         "Cut a window out of each padded image."
         n, c, h, w = x.shape
         padded = pad(x, self.padding, self.mode).contiguous()
@@ -110,9 +112,10 @@ class RandomCrop(Transform):
         return runs.index_select(0, (plane + row[:, None]).view(-1)).view(n, c, h, w)
 
 # %% ../nbs/02_augment.ipynb #d04e82a4
-def hash_bit(index, # int64 [n], any whole numbers
-             seed=0, # another seed, other bits
-            ): # bool [n], a fixed pseudo-random bit for each number
+def hash_bit(
+    index: torch.Tensor,  # int64 [n], any whole numbers
+    seed: int = 0,        # another seed, other bits
+) -> torch.Tensor:  # bool [n], a fixed pseudo-random bit for each number
     "A fair coin that always falls the same way for the same number (lowbias32)."
     z = (index + (0x9E3779B9*(seed + 1) & 0xFFFFFFFF)) & 0xFFFFFFFF
     z = ((z ^ (z >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
@@ -120,9 +123,10 @@ def hash_bit(index, # int64 [n], any whole numbers
     return ((z ^ (z >> 16)) & 1).bool()
 
 # %% ../nbs/02_augment.ipynb #2939489c
-def flip_where(x, # images [n, c, h, w]
-               flip, # bool [n]
-              ): # [n, c, h, w]
+def flip_where(
+    x: torch.Tensor,     # images [n, c, h, w]
+    flip: torch.Tensor,  # bool [n]
+) -> torch.Tensor:  # [n, c, h, w]
     "Mirror left to right the images where `flip` is true."
     n = len(x)
     return torch.cat([x, x.flip(3)]).index_select(0, torch.arange(n, device=x.device) + n*flip)
@@ -130,14 +134,14 @@ def flip_where(x, # images [n, c, h, w]
 class HorizontalFlip(Transform):
     "Mirror half of the images: by a coin for each image and epoch, or alternating between epochs (arXiv 2404.00498)."
     def __init__(self,
-        mode='random', # 'random', or 'alternating': each image mirrored in every second epoch
-        seed=0, # decides which images 'alternating' mirrors first
+        mode: str = "random",  # 'random', or 'alternating': each image mirrored in every second epoch
+        seed: int = 0,         # decides which images 'alternating' mirrors first
     ):
-        self.mode, self.seed = _one_of('mode', mode, ('random', 'alternating')), _whole('seed', seed, 0)
+        self.mode, self.seed = _one_of("mode", mode, ("random", "alternating")), _whole("seed", seed, 0)
 
     def __call__(self, x, y=None, gen=None, epoch=0, index=None):
         check_images(x)
-        if self.mode == 'random': flip = _randint(2, (len(x),), gen, x.device)
+        if self.mode == "random": flip = _randint(2, (len(x),), gen, x.device)
         else:
             if index is None or len(index) != len(x):
                 raise InputError("HorizontalFlip('alternating') needs index: each image's place in the training set")
@@ -148,17 +152,17 @@ class HorizontalFlip(Transform):
 class Normalize(Transform):
     "Bytes to float32, standardised: `(x/255 - mean) / std` for each channel, as one multiply-add."
     def __init__(self,
-        mean, # mean of each channel of the training images, in 0..1
-        std, # their standard deviation, in 0..1
+        mean: tuple,  # mean of each channel of the training images, in 0..1
+        std: tuple,   # their standard deviation, in 0..1
     ):
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
-        if len(self.mean) != len(self.std): raise InputError('Normalize needs as many values in std as in mean')
-        if min(self.std) <= 0: raise InputError(f'Normalize needs every std above 0, not {self.std}')
+        if len(self.mean) != len(self.std): raise InputError("Normalize needs as many values in std as in mean")
+        if min(self.std) <= 0: raise InputError(f"Normalize needs every std above 0, not {self.std}")
         self._factors = {}
 
     def factors(self,
-        device, # of the images
-    ): # (mul, add), float32 [channels, 1, 1] both
+        device,  # of the images
+    ) -> tuple:  # (mul, add), float32 [channels, 1, 1] both
         "What to multiply bytes by, and what to add."
         if device not in self._factors:
             mean, std = (torch.tensor(v, dtype=torch.float64).view(-1, 1, 1) for v in (self.mean, self.std))
@@ -166,9 +170,9 @@ class Normalize(Transform):
         return self._factors[device]
 
     def images(self, x, gen=None):
-        check_images(x, uint8='Normalize')
+        check_images(x, uint8="Normalize")
         if x.shape[1] != len(self.mean):
-            raise InputError(f'Normalize has {len(self.mean)} channels, the images {x.shape[1]}')
+            raise InputError(f"Normalize has {len(self.mean)} channels, the images {x.shape[1]}")
         mul, add = self.factors(x.device)
         return x.float().mul_(mul).add_(add)
 
@@ -176,21 +180,22 @@ class Normalize(Transform):
 class Resize(Transform):
     "Float images to `size` x `size`, bilinear with antialiasing."
     def __init__(self,
-        size, # height and width of the result in pixels
+        size: int,  # height and width of the result in pixels
     ):
-        self.size = _whole('size', size, 1)
+        self.size = _whole("size", size, 1)
 
     def images(self, x, gen=None):
-        if not x.is_floating_point(): raise InputError('Resize comes after Normalize: it needs float images')
+        if not x.is_floating_point(): raise InputError("Resize comes after Normalize: it needs float images")
         if x.shape[-2:] == (self.size, self.size): return x
-        if x.device.type == 'mps': return self.images(x.cpu()).to(x.device)  # no antialiasing there: pytorch issue 141287
-        return F.interpolate(x, size=(self.size, self.size), mode='bilinear', antialias=True)
+        if x.device.type == "mps": return self.images(x.cpu()).to(x.device)  # no antialiasing there: pytorch issue 141287
+        return F.interpolate(x, size=(self.size, self.size), mode="bilinear", antialias=True)
 
 # %% ../nbs/02_augment.ipynb #b327ec13
-def box_mask(cy, cx, # centres, int64 [n]
-             bh, bw, # height and width in pixels: int, or int64 [n]
-             h, w, # size of the image
-            ): # uint8 [n, h, w], 1 inside the box and 0 outside
+def box_mask(
+    cy: torch.Tensor, cx: torch.Tensor,  # centres, int64 [n]
+    bh, bw,                              # height and width in pixels: int, or int64 [n]
+    h: int, w: int,                      # size of the image
+) -> torch.Tensor:  # uint8 [n, h, w], 1 inside the box and 0 outside
     "A box around each centre, clipped at the image's border."
     def span(centre, length, size):
         at = torch.arange(size, device=centre.device) - (centre - length//2)[:, None]
@@ -200,14 +205,14 @@ def box_mask(cy, cx, # centres, int64 [n]
 class Cutout(Transform):
     "Cover one square in each image, its centre uniform over the image (arXiv 1708.04552)."
     def __init__(self,
-        size=16, # side of the square in pixels; what lies outside the image is lost
-        fill=0, # what covers it, from 0 to 255: a number, or one for each channel; 0 is black
+        size: int = 16,  # side of the square in pixels; what lies outside the image is lost
+        fill=0,          # what covers it, from 0 to 255: a number, or one for each channel; 0 is black
     ):
         values = fill if isinstance(fill, (list, tuple)) else (fill,)
         for v in values:
             if isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v <= 255:
-                raise InputError(f'fill must be a number from 0 to 255, or one for each channel, not {fill!r}')
-        self.size, self.fill = _whole('size', size, 0), fill if any(values) else 0
+                raise InputError(f"fill must be a number from 0 to 255, or one for each channel, not {fill!r}")
+        self.size, self.fill = _whole("size", size, 0), fill if any(values) else 0
 
     def images(self, x, gen):
         n, _, h, w = x.shape
@@ -218,11 +223,12 @@ class Cutout(Transform):
         return covered + fill * hole[:, None]
 
 # %% ../nbs/02_augment.ipynb #9c0b3cbb
-def symmetric_beta(alpha, # float > 0; 1: uniform, smaller: towards 0 and 1
-                   n, # how many
-                   gen=None, # torch.Generator
-                   device='cpu', # where the result goes
-                  ): # float32 [n] in 0..1
+def symmetric_beta(
+    alpha: float,                 # float > 0; 1: uniform, smaller: towards 0 and 1
+    n: int,                       # how many
+    gen: torch.Generator = None,  # torch.Generator
+    device="cpu",                 # where the result goes
+) -> torch.Tensor:  # float32 [n] in 0..1
     "Numbers from Beta(alpha, alpha), exactly, from two uniform ones each (Bailey 1994)."
     u, v = torch.rand((2, n), generator=gen, device=_device(gen), dtype=torch.float64)  # which Apple's GPUs do not have
     cos = torch.cos(2*math.pi*v)
@@ -230,18 +236,20 @@ def symmetric_beta(alpha, # float > 0; 1: uniform, smaller: towards 0 and 1
     return _send((.5 + .5*cos.sign() / (1 + 1/s).sqrt()).float(), torch.device(device))
 
 # %% ../nbs/02_augment.ipynb #89119ef4
-def class_weights(y, # int64 [n], or float32 [n, classes] already
-                  n_classes, # length of the rows
-                 ): # float32 [n, classes]
+def class_weights(
+    y: torch.Tensor,  # int64 [n], or float32 [n, classes] already
+    n_classes: int,   # length of the rows
+) -> torch.Tensor:  # float32 [n, classes]
     "Labels as rows of class weights that sum to 1."
     if y.is_floating_point(): return y
     return torch.zeros(len(y), n_classes, device=y.device).scatter_(1, y[:, None], 1.)
 
-def mix_labels(y, # labels as above, or None
-               partner, # int64 [n], whose label is mixed in
-               weight, # float32 [n], share of the own label
-               n_classes, # length of the rows
-              ): # float32 [n, classes], or None
+def mix_labels(
+    y: torch.Tensor,        # labels as above, or None
+    partner: torch.Tensor,  # int64 [n], whose label is mixed in
+    weight: torch.Tensor,   # float32 [n], share of the own label
+    n_classes: int,         # length of the rows
+) -> torch.Tensor:  # float32 [n, classes], or None
     "`weight` of each image's own label and the rest of its partner's; None stays None."
     if y is None: return None
     y = class_weights(y, n_classes)
@@ -250,17 +258,17 @@ def mix_labels(y, # labels as above, or None
 # %% ../nbs/02_augment.ipynb #fc48743f
 class _Mix(Transform):
     def __init__(self,
-        alpha, # parameter of Beta(alpha, alpha), above 0
-        n_classes, # length of the rows of class weights
+        alpha: float,    # parameter of Beta(alpha, alpha), above 0
+        n_classes: int,  # length of the rows of class weights
     ):
         if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < math.inf:
-            raise InputError(f'alpha must be a number above 0, not {alpha!r}')
-        self.alpha, self.n_classes = float(alpha), _whole('n_classes', n_classes, 1)
+            raise InputError(f"alpha must be a number above 0, not {alpha!r}")
+        self.alpha, self.n_classes = float(alpha), _whole("n_classes", n_classes, 1)
 
     def __call__(self, x, y=None, gen=None, epoch=0, index=None):
         check_images(x)
         if not x.is_floating_point():
-            raise InputError(f'{type(self).__name__} needs float images, not {x.dtype}: put it after Normalize')
+            raise InputError(f"{type(self).__name__} needs float images, not {x.dtype}: put it after Normalize")
         lam, partner = symmetric_beta(self.alpha, len(x), gen, x.device), _randperm(len(x), gen, x.device)
         weight, mask = self.weights(lam, x, gen)
         other = x.index_select(0, partner)
@@ -270,10 +278,10 @@ class _Mix(Transform):
 class MixUp(_Mix):
     "Blend each image and its label with another of the batch (arXiv 1710.09412)."
     def weights(self,
-        lam, # float32 [n], share of each image's own
-        x, # images [n, c, h, w]
-        gen, # torch.Generator
-    ): # weights of the own label [n] and of the own pixels, which broadcasts to x
+        lam: torch.Tensor,     # float32 [n], share of each image's own
+        x: torch.Tensor,       # images [n, c, h, w]
+        gen: torch.Generator,  # torch.Generator
+    ) -> tuple:  # weights of the own label [n] and of the own pixels, which broadcasts to x
         "The same share of label and pixels."
         return lam, lam[:, None, None, None]
 
@@ -281,10 +289,10 @@ class MixUp(_Mix):
 class CutMix(_Mix):
     "Paste a rectangle of another image of the batch; labels weigh the true areas (arXiv 1905.04899)."
     def weights(self,
-        lam, # float32 [n], share of each image's own before clipping
-        x, # images [n, c, h, w]
-        gen, # torch.Generator, which draws the rectangles
-    ): # weights of the own label [n] and of the own pixels [n, 1, h, w]
+        lam: torch.Tensor,     # float32 [n], share of each image's own before clipping
+        x: torch.Tensor,       # images [n, c, h, w]
+        gen: torch.Generator,  # torch.Generator, which draws the rectangles
+    ) -> tuple:  # weights of the own label [n] and of the own pixels [n, 1, h, w]
         "The share of the image outside its rectangle, and a mask that is 1 there."
         n, _, h, w = x.shape
         side = (1 - lam).sqrt()
@@ -296,11 +304,11 @@ class CutMix(_Mix):
 class Compose(Transform):
     "Several transforms, one after the other."
     def __init__(self,
-        transforms, # list of Transforms
+        transforms: list,  # list of Transforms
     ):
         self.transforms = list(transforms)
         for t in self.transforms:
-            if not isinstance(t, Transform): raise InputError(f'Compose takes a list of transforms, not {t!r}')
+            if not isinstance(t, Transform): raise InputError(f"Compose takes a list of transforms, not {t!r}")
 
     def __call__(self, x, y=None, gen=None, epoch=0, index=None):
         check_images(x)

@@ -23,63 +23,63 @@ from .sources.draw import draw_set
 from .sources.pictures import _entries, read_folder, read_pictures
 
 # %% ../nbs/00_data.ipynb #9c876d3c
-cifar10_classes = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
+cifar10_classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 cifar10_mean = (0.49140, 0.48216, 0.44653)
 cifar10_std = (0.24703, 0.24348, 0.26159)
 
 # %% ../nbs/00_data.ipynb #46e7caa1
 @dataclass(eq=False, repr=False)
 class ImageSet:
-    "Images and their labels in memory, and the names that go with them"
-    x: torch.Tensor  # images, uint8 [n, 3, h, w]
-    y: torch.Tensor  # labels, int64 [n]
-    classes: list    # class names: label k means `classes[k]`
-    source: str      # what the images are: 'cifar10', 'cifar10 (folder)', 'drawn' or 'folder:NAME'
+    "Images and their labels in memory, and the names that go with them."
+    x: torch.Tensor     # images, uint8 [n, 3, h, w]
+    y: torch.Tensor     # labels, int64 [n]
+    classes: list       # class names: label k means `classes[k]`
+    source: str         # what the images are: 'cifar10', 'cifar10 (folder)', 'drawn' or 'folder:NAME'
     files: list = None  # for images from a folder their names, such as 'cat/0001.png'
 
     def __post_init__(self):
         if self.x.dtype != torch.uint8 or self.x.ndim != 4 or self.x.shape[1] != 3:
-            raise InputError(f'images must be uint8 [n, 3, h, w], not {self.x.dtype} {list(self.x.shape)}')
+            raise InputError(f"images must be uint8 [n, 3, h, w], not {self.x.dtype} {list(self.x.shape)}")
         if self.y.dtype != torch.int64 or self.y.shape != self.x.shape[:1]:
-            raise InputError(f'labels must be int64 [{len(self.x)}], not {self.y.dtype} {list(self.y.shape)}')
+            raise InputError(f"labels must be int64 [{len(self.x)}], not {self.y.dtype} {list(self.y.shape)}")
         if self.files is not None and len(self.files) != len(self.x):
-            raise InputError(f'{len(self.files)} names of files for {len(self.x)} images: give one for each')
+            raise InputError(f"{len(self.files)} names of files for {len(self.x)} images: give one for each")
         self.classes = list(self.classes)
         if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
-            raise InputError(f'labels must lie between 0 and {len(self.classes) - 1}, one for each of the classes')
+            raise InputError(f"labels must lie between 0 and {len(self.classes) - 1}, one for each of the classes")
 
     def __len__(self): return len(self.x)
 
     def __repr__(self):
         n, _, h, w = self.x.shape
-        return f'ImageSet({n} images {h}x{w}, {self.n_classes} classes, {self.source}, {self.device})'
+        return f"ImageSet({n} images {h}x{w}, {self.n_classes} classes, {self.source}, {self.device})"
 
 # %% ../nbs/00_data.ipynb #a0a13c3c
 @patch(as_prop=True)
 def device(self: ImageSet):
-    "Where the images are"
+    "Where the images are."
     return self.x.device
 
 @patch(as_prop=True)
 def n_classes(self: ImageSet):
-    "How many classes there are"
+    "How many classes there are."
     return len(self.classes)
 
 @patch(as_prop=True)
 def size(self: ImageSet):
-    "Height of the images in pixels"
+    "Height of the images in pixels."
     return self.x.shape[2]
 
 @patch
 def to(self: ImageSet,
-       device,  # a torch device or its name
+    device,  # a torch device or its name
 ) -> ImageSet:  # the same images there (itself if they are there already)
-    "Move images and labels to `device`"
+    "Move images and labels to `device`."
     return replace(self, x=self.x.to(device), y=self.y.to(device))
 
 # %% ../nbs/00_data.ipynb #1aefc4c2
 def _shares(counts, n):
-    "Divide `n` in proportion to `counts`, largest remainder first"
+    "Divide `n` in proportion to `counts`, largest remainder first."
     exact = [n * c / sum(counts) for c in counts]
     shares = [math.floor(e) for e in exact]
     order = sorted(range(len(counts)), key=lambda k: shares[k] - exact[k])
@@ -88,8 +88,8 @@ def _shares(counts, n):
 
 # %% ../nbs/00_data.ipynb #4a6e90c2
 def _stratified(y, n_classes, n, seed):
-    "Indices of `n` images, every class in proportion"
-    if not 0 < n <= len(y): raise InputError(f'cannot take {n} of {len(y)} images: give a number from 1 to {len(y)}')
+    "Indices of `n` images, every class in proportion."
+    if not 0 < n <= len(y): raise InputError(f"cannot take {n} of {len(y)} images: give a number from 1 to {len(y)}")
     gen, y = torch.Generator().manual_seed(seed), y.cpu()
     places = [(y == k).nonzero().flatten() for k in range(n_classes)]
     shares = _shares([len(p) for p in places], n)
@@ -98,10 +98,10 @@ def _stratified(y, n_classes, n, seed):
 # %% ../nbs/00_data.ipynb #95548856
 @patch
 def subset(self: ImageSet,
-           which,       # how many images (a stratified sample), or their indices
-           seed:int=0,  # seed of the sample
-) -> ImageSet:          # the chosen images, on the same device
-    "Some of the images; raises `InputError` if there are not that many"
+    which,          # how many images (a stratified sample), or their indices
+    seed: int = 0,  # seed of the sample
+) -> ImageSet:  # the chosen images, on the same device
+    "Some of the images; raises `InputError` if there are not that many."
     if isinstance(which, int): which = _stratified(self.y, self.n_classes, which, seed)
     i = torch.as_tensor(which, device=self.device)
     files = self.files and [self.files[k] for k in torch.arange(len(self), device=self.device)[i].tolist()]
@@ -109,20 +109,28 @@ def subset(self: ImageSet,
 
 @patch
 def split(self: ImageSet,
-          n_valid:int=5000,  # images held out for validation
-          seed:int=0,        # seed of the choice
-) -> tuple:                  # the ImageSets (train, valid)
-    "Hold `n_valid` images out, every class in proportion; raises `InputError` if nothing would be left"
+    n_valid: int = 5000,  # images held out for validation
+    seed: int = 0,        # seed of the choice
+) -> tuple:  # the ImageSets (train, valid)
+    "Hold `n_valid` images out, every class in proportion; raises `InputError` if nothing would be left."
     if not 0 < n_valid < len(self):
-        raise InputError(f'cannot hold out {n_valid} of {len(self)} images: give a number from 1 to {len(self) - 1}')
+        raise InputError(f"cannot hold out {n_valid} of {len(self)} images: give a number from 1 to {len(self) - 1}")
     held = torch.zeros(len(self), dtype=torch.bool)
     held[_stratified(self.y, self.n_classes, n_valid, seed)] = True
     return self.subset((~held).nonzero().flatten()), self.subset(held.nonzero().flatten())
 
+# %% ../nbs/00_data.ipynb #906e2749
+@patch
+def digest(self: ImageSet) -> str:  # SHA-256, hexadecimal
+    "A fingerprint of pixels, labels and class names."
+    found = hashlib.sha256(self.x.cpu().contiguous().numpy())
+    found.update(json.dumps([self.y.tolist(), list(self.classes)]).encode())
+    return found.hexdigest()
+
 # %% ../nbs/00_data.ipynb #57df79dc
 def _pixel_stats(x):
-    "Mean and standard deviation per channel, pixels scaled to 0..1, and the mean of each image's own deviation"
-    if x.device.type not in ('cpu', 'cuda'): x = x.cpu()  # some GPUs have no doubles
+    "Mean and standard deviation per channel, pixels scaled to 0..1, and the mean of each image's own deviation."
+    if x.device.type not in ("cpu", "cuda"): x = x.cpu()  # some GPUs have no doubles
     s1 = s2 = own = torch.zeros(3, dtype=torch.float64, device=x.device)
     for part in x.split(1000):
         p = part.double().flatten(2) / 255
@@ -132,25 +140,25 @@ def _pixel_stats(x):
 
 # %% ../nbs/00_data.ipynb #815dbd4d
 class Description(dict):
-    "What `ImageSet.describe` found; shows itself as text or Markdown"
+    "What `ImageSet.describe` found; shows itself as text or Markdown."
     def _lines(self):
         yield f"{self['n']} images of {self['size']}x{self['size']} ({self['source']}), {len(self['counts'])} classes"
-        yield ', '.join(f'{k} {v}' for k, v in self['counts'].items())
-        rows = {'mean': self['mean'], 'std': self['std'], "mean of each image's own std": self['image_std']}
-        if list(self['counts']) == cifar10_classes: rows |= {'CIFAR-10 train: mean': cifar10_mean,
-                                                            'CIFAR-10 train: std': cifar10_std}
-        yield from ((k, *(f'{v:.4f}' for v in vs)) for k, vs in rows.items())
+        yield ", ".join(f"{k} {v}" for k, v in self["counts"].items())
+        rows = {"mean": self["mean"], "std": self["std"], "mean of each image's own std": self["image_std"]}
+        if list(self["counts"]) == cifar10_classes:
+            rows |= {"CIFAR-10 train: mean": cifar10_mean, "CIFAR-10 train: std": cifar10_std}
+        yield from ((k, *(f"{v:.4f}" for v in vs)) for k, vs in rows.items())
 
     def __repr__(self):
-        return '\n'.join(l if isinstance(l, str) else f'{l[0]:30}' + '  '.join(l[1:]) for l in self._lines())
+        return "\n".join(l if isinstance(l, str) else f"{l[0]:30}" + "  ".join(l[1:]) for l in self._lines())
 
     def _repr_markdown_(self):
         head, counts, *rows = self._lines()
-        return '\n'.join([f'**{head}**', '', counts, '', markdown_table('| red | green | blue', rows)])
+        return "\n".join([f"**{head}**", "", counts, "", markdown_table("| red | green | blue", rows)])
 
 @patch
 def describe(self: ImageSet) -> Description:  # keys: source, n, size, counts, mean, std, image_std
-    "Count the images of each class and measure the pixels, channel by channel, scaled to 0..1"
+    "Count the images of each class and measure the pixels, channel by channel, scaled to 0..1."
     counts = self.y.cpu().bincount(minlength=self.n_classes).tolist()
     mean, std, own = _pixel_stats(self.x)
     return Description(source=self.source, n=len(self), size=self.size, counts=dict(zip(self.classes, counts)),
@@ -159,21 +167,21 @@ def describe(self: ImageSet) -> Description:  # keys: source, n, size, counts, m
 # %% ../nbs/00_data.ipynb #bf8c8741
 @patch
 def show(self: ImageSet,
-         n:int=20,    # how many pictures
-         cols:int=10, # pictures in a row
-         zoom:float=1., # inches a picture
-         seed:int=0,  # seed of the (stratified) choice
-):                    # a matplotlib figure
-    "Draw `n` of the images, every class in proportion, in order of class"
+    n: int = 20,       # how many pictures
+    cols: int = 10,    # pictures in a row
+    zoom: float = 1.,  # inches a picture
+    seed: int = 0,     # seed of the (stratified) choice
+):  # a matplotlib figure
+    "Draw `n` of the images, every class in proportion, in order of class."
     import matplotlib.pyplot as plt
     s = self.subset(min(n, len(self)), seed)
     s = s.subset(s.y.sort(stable=True).indices)
     step = math.ceil(len(s) / cols)
     fig, axs = plt.subplots(step, cols, figsize=(cols * zoom, step * (zoom + .15)), dpi=80, squeeze=False)
-    for ax in axs.flat: ax.axis('off')
+    for ax in axs.flat: ax.axis("off")
     for i, (x, y) in enumerate(zip(s.x.cpu(), s.y.tolist())):
         ax = axs[i % step, i // step]
-        ax.imshow(x.permute(1, 2, 0).numpy(), interpolation='nearest')
+        ax.imshow(x.permute(1, 2, 0).numpy(), interpolation="nearest")
         ax.set_title(s.classes[y], fontsize=8, pad=2)
     fig.tight_layout(pad=.3)
     plt.close(fig)
@@ -220,18 +228,18 @@ def _open_cifar10(dataset=None, urls=cifar10_mirrors, **limits):
 
 # %% ../nbs/00_data.ipynb #b3198c27
 def _warn_drawn(why):
-    "Say, unmissably, that these are not the real images"
-    lines = ['THESE ARE NOT THE REAL CIFAR-10 IMAGES', '',
-             'CIFAR-10 could not be had, so the built-in sample of drawn pictures is used',
-             "(source 'drawn'). Its scores say nothing about CIFAR-10.", '', 'To get the real images, do one of these:',
-             '- run again with a network connection;', f'- put cifar-10-python.tar.gz into {cache_dir()};',
-             '- set CIFAR10_NB_DATA to a folder that holds it, or that holds the',
-             '  images as train/<class>/* and test/<class>/*.']
+    "Say, unmissably, that these are not the real images."
+    lines = ["THESE ARE NOT THE REAL CIFAR-10 IMAGES", "",
+             "CIFAR-10 could not be had, so the built-in sample of drawn pictures is used",
+             "(source 'drawn'). Its scores say nothing about CIFAR-10.", "", "To get the real images, do one of these:",
+             "- run again with a network connection;", f"- put cifar-10-python.tar.gz into {cache_dir()};",
+             "- set CIFAR10_NB_DATA to a folder that holds it, or that holds the",
+             "  images as train/<class>/* and test/<class>/*."]
     w = max(map(len, lines))
-    say('\n'.join(['#' * (w + 6), *(f'## {l:{w}} ##' for l in lines), '#' * (w + 6), f'({why})']))
+    say("\n".join(["#" * (w + 6), *(f"## {l:{w}} ##" for l in lines), "#" * (w + 6), f"({why})"]))
 
 def _open_auto(dataset=None, urls=cifar10_mirrors, **limits):
-    "CIFAR-10 if it can be had, else the drawn sample and a warning"
+    "CIFAR-10 if it can be had, else the drawn sample and a warning."
     try: return _open_cifar10(dataset, urls, **limits)
     except DownloadError as e:
         if e.partial: raise
@@ -239,32 +247,33 @@ def _open_auto(dataset=None, urls=cifar10_mirrors, **limits):
     return drawn()
 
 # %% ../nbs/00_data.ipynb #b0dd3840
-def open_data(source='auto',  # auto, cifar10, drawn, or a folder with train/<class>/* and test/<class>/*
-              dataset=None,   # class that knows the archive's files and digests; None: torchvision's CIFAR10
-              urls=cifar10_mirrors,  # where to fetch the archive, in order of trial
-              **limits,       # passed on to `download`
-) -> tuple:                   # the ImageSets (train, test)
-    "Open a source of images; raises `InputError`, whose line says what to do"
-    if source == 'drawn': return drawn()
-    if source == 'cifar10': return _open_cifar10(dataset, urls, **limits)
-    if source == 'auto': return _open_auto(dataset, urls, **limits)
+def open_data(
+    source="auto",                 # auto, cifar10, drawn, or a folder with train/<class>/* and test/<class>/*
+    dataset=None,                  # class that knows the archive's files and digests; None: torchvision's CIFAR10
+    urls: list = cifar10_mirrors,  # where to fetch the archive, in order of trial
+    **limits,                      # passed on to `download`
+) -> tuple:  # the ImageSets (train, test)
+    "Open a source of images; raises `InputError`, whose line says what to do."
+    if source == "drawn": return drawn()
+    if source == "cifar10": return _open_cifar10(dataset, urls, **limits)
+    if source == "auto": return _open_auto(dataset, urls, **limits)
     if not Path(source).expanduser().is_dir(): raise _no_source(source)
     return _open_place(source, dataset)
 
 def _no_source(source):
-    "The error for a source that is none, with what was probably meant"
+    "The error for a source that is none, with what was probably meant."
     from difflib import get_close_matches
     near = Path(source).expanduser().parent
-    names = ['auto', 'cifar10', 'drawn'] + ([str(near/n) for n in _entries(near, True)] if near.is_dir() else [])
+    names = ["auto", "cifar10", "drawn"] + ([str(near / n) for n in _entries(near, True)] if near.is_dir() else [])
     meant = get_close_matches(str(source), names, 1)
-    return InputError(f'{source}: no such folder' + (f'; did you mean {meant[0]}?' if meant else '') +
-                      ' (a source is auto, cifar10, drawn or a folder with train/<class>/ and test/<class>/)')
+    return InputError(f"{source}: no such folder" + (f"; did you mean {meant[0]}?" if meant else "") +
+                      " (a source is auto, cifar10, drawn or a folder with train/<class>/ and test/<class>/)")
 
 # %% ../nbs/00_data.ipynb #02914a1c
 def open_pictures(
-    path,           # holds <class>/* or test/<class>/*, with as many of the classes as there are pictures of
-    classes: list,  # all classes of the model
-    size: int = 32, # edge of the images in pixels: that of the model
+    path,            # holds <class>/* or test/<class>/*, with as many of the classes as there are pictures of
+    classes: list,   # all classes of the model
+    size: int = 32,  # edge of the images in pixels: that of the model
 ) -> ImageSet:  # of the model's classes, with the names of the files
     "Open pictures to score a model on, without any to train on; raises `InputError`, which names what is wrong."
     if not (root := Path(path).expanduser()).is_dir(): raise _no_source(path)
@@ -273,9 +282,9 @@ def open_pictures(
 
 # %% ../nbs/00_data.ipynb #f77d8353
 def open_test(
-    source,         # auto, cifar10, drawn, a folder with train/<class>/* and test/<class>/*, or one for `open_pictures`
-    classes: list,  # of the model
-    size: int = 32, # edge of its images, for `open_pictures`
+    source,          # as for `open_data`, or a folder for `open_pictures`
+    classes: list,   # of the model
+    size: int = 32,  # edge of its images, for `open_pictures`
 ) -> tuple:  # the ImageSets (train, test); train is None where there are only pictures to score
     "The images to score a model on; raises `InputError`, whose line says what to do."
     root = Path(source).expanduser()
@@ -286,7 +295,7 @@ def open_test(
 
 # %% ../nbs/00_data.ipynb #54fdd825
 class Batches:
-    "Shuffled slices of an `ImageSet`; each pass is the next epoch's order. Can stop inside an epoch and go on from there."
+    "Shuffled slices of an `ImageSet`; each pass is the next epoch's order, and can be taken up where it stopped."
     def __init__(self,
         images,                   # the ImageSet
         batch_size: int,          # images a batch
@@ -296,7 +305,8 @@ class Batches:
     ):
         if batch_size < 1: raise InputError(f"batch_size must be at least 1, not {batch_size}")
         self.images, self.batch_size, self.shuffle, self.drop_last = images, batch_size, shuffle, drop_last
-        self.rng, self.subset = torch.Generator().manual_seed(seed), None  # subset: int64 [m], the places to take images from
+        self.rng = torch.Generator().manual_seed(seed)
+        self.subset = None  # else int64 [m], the places to take images from
         self.done, self.skip = 0, 0  # batches of this epoch that were handed out; that the next pass leaves out
 
     def __len__(self):
@@ -326,11 +336,3 @@ def load_state_dict(self: Batches,
     self.start, self.done, self.skip = state["start"], state["done"], state["done"]
     self.rng.set_state(self.start)
     self.subset = None if state["subset"] is None else state["subset"].to(self.images.device)
-
-# %% ../nbs/00_data.ipynb #906e2749
-@patch
-def digest(self: ImageSet) -> str:  # SHA-256, hexadecimal
-    "A fingerprint of pixels, labels and class names."
-    found = hashlib.sha256(self.x.cpu().contiguous().numpy())
-    found.update(json.dumps([self.y.tolist(), list(self.classes)]).encode())
-    return found.hexdigest()

