@@ -53,7 +53,7 @@ def write_atomic(
 
 # %% ../nbs/05_core.ipynb #56a31c75
 def markdown_table(
-    columns: str,  # their names, between bars; a colon behind a name sets its column flush right, as in `class | images:`
+    columns: str,  # their names, between bars; a colon after a name sets its column flush right: `class | images:`
     rows,          # iterable of rows, each an iterable of cells: anything that `str` takes
 ) -> str:  # Markdown
     "A table to show on a page."

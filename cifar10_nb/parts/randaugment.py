@@ -28,7 +28,7 @@ def ra_strength(
     op: str,                   # one of `ra_ops`
     magnitude: int,            # 0 (nothing or nearly) to 30
     h: int = 32, w: int = 32,  # size of the image: translations are relative to it
-) -> float:  # float
+) -> float:
     "The strength that `magnitude` stands for, on torchvision's scale."
     if op == "Posterize": return float(8 - round(magnitude/7.5))
     if op == "Solarize": return float(torch.linspace(255, 0, 31)[magnitude])
@@ -84,6 +84,7 @@ def blend(
     if other is not None: out.add_(other * _send((1 - factor).float(), x.device))
     return to_bytes(out)
 
+# %% ../../nbs/parts/02_randaugment.ipynb #927c135e
 def grey(
     x: torch.Tensor,  # uint8 [n, 3, h, w], or [n, 1, h, w]: grey already
 ) -> torch.Tensor:  # uint8 [n, 1, h, w]

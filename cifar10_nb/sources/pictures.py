@@ -37,11 +37,12 @@ def open_image(
     path,              # file, any format PIL reads
     size: int = None,  # edge in pixels to resize to; None: as it is
 ):  # a PIL image, mode RGB
-    "Read one image as RGB, upright; raises `InputError`, which names the file, if that cannot be done; PostScript is refused."
+    "Read one image as RGB, upright; raises `InputError`, which names the file. PostScript is refused."
     from PIL import Image, ImageOps
     try:
         with Image.open(path) as im:
-            if im.format == "EPS": raise ValueError("PostScript is a program, not a picture: save it as PNG")  # PIL would run it
+            if im.format == "EPS":  # PIL would run it
+                raise ValueError("PostScript is a program, not a picture: save it as PNG")
             im = _rgb(ImageOps.exif_transpose(im))
         return im if size is None or im.size == (size, size) else im.resize((size, size), Image.Resampling.BICUBIC)
     except FileNotFoundError: raise InputError(f"{path}: no such file") from None
@@ -80,6 +81,7 @@ def _list_class(folder, c, left):
         else: files.append((os.path.splitext(e.name)[0], c, e.name, (s := e.stat()).st_size, s.st_mtime_ns))
     return files
 
+# %% ../../nbs/sources/03_pictures.ipynb #29fef626
 def _list_part(root, part, classes, left):
     "The files of `root/part`, in order."
     files = []
@@ -100,7 +102,8 @@ def _list_folder(root):
         odd = ", ".join(sorted(set(classes) ^ set(other))[:5])
         raise InputError(f"{root}: train/ and test/ must have the same classes; only one of them has {odd}")
     if len(classes) < 2: raise InputError(f"{root}/train needs a folder for each class, two at least")
-    if odd := [c for c in classes if not c.isprintable()]: raise InputError(f"{root}/train/{odd[0]!a}: a class needs a name that can be printed")
+    if odd := [c for c in classes if not c.isprintable()]:
+        raise InputError(f"{root}/train/{odd[0]!a}: a class needs a name that can be printed")
     parts = {part: _list_part(root, part, classes, left) for part in ("train", "test")}
     _note_left(left)
     return classes, parts
@@ -114,8 +117,8 @@ def _decode(root, part, files, size):
         out[i] = np.asarray(open_image(root / part / files[i][1] / files[i][2], size)).transpose(2, 0, 1)
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
         try:
-            for _ in tqdm(pool.map(read, range(len(files))), total=len(files), desc=f"reading {(root/part).name}", unit="img",
-                          disable=len(files) < 2000): pass
+            for _ in tqdm(pool.map(read, range(len(files))), total=len(files), desc=f"reading {(root / part).name}",
+                          unit="img", disable=len(files) < 2000): pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -157,6 +160,7 @@ def _labelled(x, files, label):
     "Images, their labels and the names of their files; `label` gives the class of a folder."
     return x, torch.tensor([label[f[1]] for f in files]), [f"{f[1]}/{f[2]}" for f in files]
 
+# %% ../../nbs/sources/03_pictures.ipynb #53d9ab61
 def read_folder(
     path,            # holds train/<class>/* and test/<class>/*
     size: int = 32,  # edge of the images in pixels; others are resized, antialiased
@@ -193,10 +197,12 @@ def read_pictures(
     part = "test" if (root / "test").is_dir() else "."
     folders = _entries(root / part, True, left)
     if part == "." and "train" in folders and "train" not in classes:
-        raise InputError(f"{root} has no folder test/: pictures to score a model on belong into test/<class>/ or <class>/")
+        raise InputError(f"{root} has no folder test/: pictures to score a model on belong into test/<class>/ "
+                         "or <class>/")
     place = _places(root / part, folders, classes)
     files = sorted(f for name in folders for f in _list_class(root / part / name, name, left))
     if not files:
-        raise InputError(f"{root / part} has no pictures in folders named like classes of the model, such as {classes[0]}/")
+        raise InputError(f"{root / part} has no pictures in folders named like classes of the model, "
+                         f"such as {classes[0]}/")
     _note_left(left)
     return _labelled(_read(root, folders, {part: files}, size)[part], files, place)
