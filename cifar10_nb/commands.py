@@ -54,14 +54,15 @@ def parser_of(
         if p.annotation is bool: parser.add_argument(*flags, action="store_true", help=text)
         else:
             text += "" if p.default is None else f" (default: {p.default})"
-            parser.add_argument(*flags, type=p.annotation, default=p.default, metavar=p.annotation.__name__.upper(), help=text)
+            kind = dict(type=p.annotation, metavar=p.annotation.__name__.upper())
+            parser.add_argument(*flags, default=p.default, help=text, **kind)
     return parser
 
 # %% ../nbs/07_commands.ipynb #67508da8
 def command(
     func,  # a function with type hints and docments
 ):
-    "Give `func` a `from_terminal`, which reads the options; an `InputError` becomes one line and exit code 2, Ctrl-C exit code 130."
+    "Give `func` a `from_terminal`, which reads options; an `InputError` becomes a line and exit code 2, Ctrl-C code 130."
     def from_terminal(args=None):
         try: func(**vars(parser_of(func).parse_args(args)))
         except (InputError, OSError) as e: _fail(func.__name__, " ".join(str(e).split()), 2)
@@ -69,7 +70,7 @@ def command(
             _fail(func.__name__, "there is not enough memory: use a smaller --batch-size, or fewer images", 2)
         except KeyboardInterrupt as e: _fail(func.__name__, str(e) or "interrupted", 130)
         sys.stdout.flush()
-        if "WORLD_SIZE" in os.environ: os._exit(0)  # threads of gloo can abort Python's end: pytorch issue 190489
+        if "WORLD_SIZE" in os.environ: os._exit(0)  # threads of gloo can abort Python's exit: pytorch issue 190489
     func.from_terminal = from_terminal
     return func
 
@@ -85,21 +86,24 @@ def run_table(
     "What came of some runs, for people: a short table, where the files are, what to do next."
     run, (mean, std) = runs[0], mean_std([r.test["top1"] for r in runs])
     mean_of = lambda value: mean_std([value(r) for r in runs])[0]
-    tta, top5, loss = mean_of(lambda r: r.test_tta["top1"]), mean_of(lambda r: r.test["top5"]), mean_of(lambda r: r.test["loss"])
-    epochs, seconds, pflop = mean_of(lambda r: r.epochs), mean_of(lambda r: r.seconds), mean_of(lambda r: r.pflop)
-    source = run.source + (" (drawn by code: not CIFAR-10!)" if run.source == "drawn" else "")
+    epochs, seconds, pflop = (mean_of(lambda r: getattr(r, name)) for name in ("epochs", "seconds", "pflop"))
+    tta, top5, loss = (mean_of(lambda r: {"tta": r.test_tta["top1"], **r.test}[name]) for name in ("tta", "top5", "loss"))
     spread = f" ± {std:.2%} over {len(runs)} seeds" if std is not None else ""
-    lines = [("recipe", f"{run.recipe.name}, {epochs:g} epochs, {run.n_train:,} images to train on, {run.n_valid:,} held out"),
-             ("data", source),
-             ("test accuracy", f"{mean:.2%}{spread} ({'with its mirror image too' if run.recipe.tta == 'flip' else 'with 6 views'}: {tta:.2%})"),
+    views = "with its mirror image too" if run.recipe.tta == "flip" else "with 6 views"
+    rate = mean_of(lambda r: r.images_per_s)
+    speed = f"{rate:,.0f} images/s, {pflop:.4f} PFLOP, {1e6 * pflop / seconds:,.0f} GFLOP/s"
+    plural = "" if epochs == 1 else "s"
+    trained = f"{epochs:g} epoch{plural}, {run.n_train:,} images to train on, {run.n_valid:,} held out"
+    lines = [("recipe", f"{run.recipe.name}, {trained}"),
+             ("data", run.source + (" (drawn by code: not CIFAR-10!)" if run.source == "drawn" else "")),
+             ("test accuracy", f"{mean:.2%}{spread} ({views}: {tta:.2%})"),
              ("top-5, loss", f"{top5:.2%}, {loss:.4f}"),
-             ("training", f"{seconds:.0f} s, {mean_of(lambda r: r.images_per_s):,.0f} images/s, {pflop:.4f} PFLOP, {1e6 * pflop / seconds:,.0f} GFLOP/s"
-                          + (" a run" if len(runs) > 1 else "")),
+             ("training", f"{seconds:.0f} s, {speed}" + (" a run" if len(runs) > 1 else "")),
              ("on", f"{run.device['name']}, {run.device['precision']}"),
              ("saved in", ", ".join(map(str, folders)))]
     weights = folders[0] / "model.safetensors"
-    return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", "next: " + f"cifar10_evaluate {weights} --tta full",
-                                                           "      " + f"cifar10_predict PHOTO.jpg --weights {weights}"])
+    return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", f"next: cifar10_evaluate {weights} --tta full",
+                                                           f"      cifar10_predict PHOTO.jpg --weights {weights}"])
 
 # %% ../nbs/07_commands.ipynb #d8f3535e
 def _check_numbers(seed, seeds, jobs, save_every):
@@ -111,34 +115,38 @@ def _check_numbers(seed, seeds, jobs, save_every):
 
 def _unfinished(folder):
     "Recipe, data, seed, number of seeds and folder of a run that was interrupted; raises `InputError`."
-    if (Path(folder) / "run.json").exists(): raise InputError(f"the run in {folder} is finished: there is nothing to go on with")
+    if (Path(folder) / "run.json").exists():
+        raise InputError(f"the run in {folder} is finished: there is nothing to go on with")
     path = newest_checkpoint(folder)
     if not path: raise InputError(f"there is no checkpoint in {folder}: name the folder of an interrupted run")
     kept = read_checkpoint(path)
-    if not isinstance(kept.get("data"), str): raise InputError(f"{path} does not say where its images are: it was not written by cifar10_train")
+    if not isinstance(kept.get("data"), str):
+        raise InputError(f"{path} does not say where its images are: it was not written by cifar10_train")
     return kept["recipe"], kept["data"], kept["seed"], 1, folder
 
 def _check_alone(**given):
     "Raise `InputError` for an option that --resume would have to ignore."
     usual = inspect.signature(cifar10_train).parameters
     for name, value in given.items():
-        if value != usual[name].default: raise InputError(f"--{name.replace('_', '-')} cannot be given beside --resume: a run goes on as it began")
+        if value != usual[name].default:
+            raise InputError(f"--{name.replace('_', '-')} cannot be given beside --resume: a run goes on as it began")
 
 def _as_json(runs, folders):
     "One run: its run.json and folder. Several: mean and standard deviation of the test scores, and all of them."
     rows = [dict(run.to_dict(), out=str(f)) for run, f in zip(runs, folders)]
     if len(rows) == 1: return rows[0]
     stat = {k: mean_std([r["test"][k] for r in rows]) for k in rows[0]["test"]}
-    return dict(n=len(rows), test={k: m for k, (m, _) in stat.items()}, test_std={k: s for k, (_, s) in stat.items()}, runs=rows)
+    means, stds = ({k: pair[i] for k, pair in stat.items()} for i in (0, 1))
+    return dict(n=len(rows), test=means, test_std=stds, runs=rows)
 
 # %% ../nbs/07_commands.ipynb #d979e492
 @command
 def cifar10_train(
-    recipe: str = "small",    # small, quick, speed, speed95, speed96, scratch, transfer, transfer_lite, transfer_lite_frozen, resnet or final
+    recipe: str = "small",    # small, quick, speed, speed95, speed96, scratch, resnet, final, transfer, transfer_lite, ...
     data: str = "auto",       # auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
     epochs: int = None,       # passes over the training images, instead of the recipe's; the warm-up shrinks with them
     batch_size: int = None,   # images a step, instead of the recipe's
-    micro_batch: int = None,  # of which so many go through the network at a time, instead of the recipe's; 0: all
+    micro_batch: int = None,  # gradient accumulation: images a forward pass, instead of the recipe's; 0: all at once
     lr: float = None,         # peak learning rate, instead of the recipe's
     seed: int = 0,            # of the first run
     seeds: int = 1,           # how many runs: seed, seed + 1, ...
@@ -160,7 +168,8 @@ def cifar10_train(
     _check_numbers(seed, seeds, jobs, save_every)
     check_mode(compile)
     device = init_ranks(device)
-    if jobs > 1 and rank_and_world()[1] > 1: raise InputError("--jobs and torchrun cannot be used together: take one of them")
+    if jobs > 1 and rank_and_world()[1] > 1:
+        raise InputError("--jobs and torchrun cannot be used together: take one of them")
     pick_device(device)
     all_seeds = list(range(seed, seed + seeds))
     folders = out and new_folders(out, all_seeds, chosen)  # before any work
@@ -169,9 +178,10 @@ def cifar10_train(
     folders = broadcast(folders or free_folders(f"runs/{chosen.name}-{source}-seed{seed}", all_seeds, chosen))
     again = train.source if train.source in ("cifar10", "drawn") else str(Path(data).resolve())
     if jobs > 1 and seeds > 1:
-        given = dict(recipe=recipe, data=again, device=device, save_every=save_every, compile=compile, untimed=untimed, **changed)
-        run_parallel(all_seeds, folders, jobs, given)
-    runs = [run_one(chosen, train, test, s, device, f, again, compile, save_every, not untimed) for s, f in zip(all_seeds, folders)]
+        given = dict(recipe=recipe, data=again, device=device, save_every=save_every, compile=compile, untimed=untimed)
+        run_parallel(all_seeds, folders, jobs, given | changed)
+    how = dict(data=again, compiled=compile, minutes=save_every, timed=not untimed)
+    runs = [run_one(chosen, train, test, s, device, f, **how) for s, f in zip(all_seeds, folders)]
     if end_ranks() > 0: return
     if json: print(jsonlib.dumps(_as_json(runs, folders)))
     else: print(run_table(runs, folders))
@@ -191,7 +201,7 @@ def _score_table(scores, own):
 
 def _class_table(scores):
     "A line a class that has images: hits, accuracy, interval."
-    rows = [(name, f"{round(i.mean * i.n)}/{i.n}", f"{i.mean:.1%}", _from_to(i)) for name, i in scores.intervals.items()]
+    rows = [(k, f"{round(i.mean * i.n)}/{i.n}", f"{i.mean:.1%}", _from_to(i)) for k, i in scores.intervals.items()]
     rows = [("class", "right", "accuracy", "95% interval"), *rows]
     name, hits, _, _ = (max(map(len, column)) for column in zip(*rows))
     return "\n".join(f"{r[0]:<{max(14, name)}} {r[1]:>{hits}}  {r[2]:>8}  {r[3]}" for r in rows)
@@ -201,13 +211,15 @@ _ranks = {2: "second", 3: "third", 4: "fourth", 5: "fifth"}
 
 def _mistake_line(m):
     "A mistake in one line: `cat/IMG_1.jpg: dog (81%), cat second at 12%`."
-    name, rank = m.get("file") or f"image {m['index']} ({m['true']})", _ranks.get(m["true_rank"], "not among the first five,")
+    name = m.get("file") or f"image {m['index']} ({m['true']})"
+    rank = _ranks.get(m["true_rank"], "not among the first five,")
     return f"{name}: {m['predicted']} ({m['probability']:.0%}), {m['true']} {rank} at {m['true_probability']:.0%}"
 
 def _mistake_list(wrong, n):
     "The `n` most confident of the mistakes, for people, and how many more there are."
     more = [f"  and {len(wrong) - n:,} more"] if len(wrong) > n else []
-    head = f"mistakes       {f'{len(wrong):,}' if wrong else 'none'}" + (", the most confident first" if len(wrong) > 1 else "")
+    order = ", the most confident first" if len(wrong) > 1 else ""
+    head = f"mistakes       {format(len(wrong), ',') if wrong else 'none'}{order}"
     return "\n".join([head, *(f"  {_mistake_line(m)}" for m in wrong[:n]), *more])
 
 # %% ../nbs/07_commands.ipynb #f898dcc4
@@ -217,10 +229,10 @@ def cifar10_evaluate(
     data: str = "auto",    # auto, cifar10, drawn, a folder with train/CLASS/* and test/CLASS/*, or pictures in CLASS/*
     tta: str = "none",     # test-time augmentation: none, flip (2 views) or full (6 views)
     device: str = "auto",  # auto, cpu, cuda, mps, ...
-    report: str = "",      # folder for a page with all that can be said of the network: calibration, corruptions, cost, ...
+    report: str = "",      # folder for a page on all that can be said of the network: calibration, corruptions, ...
     json: bool = False,    # print one JSON object instead of a table
 ):
-    "Score trained weights on test images or your own pictures: accuracy, top-5, loss, classes, mistakes; more with --json."
+    "Score trained weights on test images or your own pictures: accuracy, loss, classes, mistakes; more with --json."
     if tta not in tta_names: raise InputError(f"--tta is {tta!r}: choose one of {', '.join(tta_names)}")
     model = load_model(weights, device)
     train, test = open_test(data, model.info["classes"], model.info["size"])
@@ -239,7 +251,7 @@ def cifar10_evaluate(
 @command
 def cifar10_predict(
     images: list,          # image files of any size and format that PIL reads
-    weights: str = "",     # a model.safetensors or the folder of a run; not given: the newest under runs/, or those of the package
+    weights: str = "",     # a model.safetensors or a run's folder; not given: the newest in runs/, or the package's own
     topk: int = 5,         # how many classes to name for each
     device: str = "auto",  # auto, cpu, cuda, mps, ...
     json: bool = False,    # print one JSON object instead of a table
@@ -276,10 +288,12 @@ def _run_report(c):
     known = f"{c['n']} runs: {c['filed']:.2%} ± {c['std']:.2%}" if c["n"] > 1 else f"1 run: {c['filed']:.2%}"
     rows = [("run", f"{c['recipe']}, seed {c['seed']}, on {c['source']}"), ("test accuracy", f"{c['top1']:.2%}"),
             ("on file", known), ("difference", f"{100 * c['difference']:+.2f} percentage points")]
-    if c["within"] is None: rows += [("verdict", "none: with one run on file no spread is known" if c["n"] == 1 else
-                                      "none: the runs on file came out alike, so no spread is known")]
-    else: rows += [("expected", f"{c['low']:.2%} to {c['high']:.2%} (where 95 of 100 new runs lie, going by {c['n']})"),
-                   ("verdict", ("within" if c["within"] else "OUTSIDE") + " the spread of the runs on file")]
+    if c["within"] is None:
+        reason = "with one run on file" if c["n"] == 1 else "the runs on file came out alike, so"
+        rows += [("verdict", f"none: {reason} no spread is known")]
+    else:
+        rows += [("expected", f"{c['low']:.2%} to {c['high']:.2%} (where 95 of 100 new runs lie, going by {c['n']})"),
+                 ("verdict", ("within" if c["within"] else "OUTSIDE") + " the spread of the runs on file")]
     if c["same_seed"]: rows += [("note", f"seed {c['seed']} is on file: try another for an independent check")]
     for name, pair in (c["speed"] or {}).items():
         rows += [(name.replace("_per_", "/"), f"{pair['run']:,.0f}, on file {pair['filed']:,.0f} ({c['device']})")]
@@ -290,14 +304,15 @@ def _models_report(c):
     gain = Interval(c["difference"], c["low"], c["high"], c["n"])
     rows = [("test images", f"{c['n']:,} of {c['source']}"), ("A", f"{c['top1'][0]:.2%}  {c['a']}"),
             ("B", f"{c['top1'][1]:.2%}  {c['b']}"), ("B - A", f"{gain.points()} percentage points (95% interval)"),
-            ("right", f"only A on {c['only_a']:,} images, only B on {c['only_b']:,}"), ("McNemar's p", f"{c['p']:.2g}"), ("", "")]
+            ("right", f"only A on {c['only_a']:,} images, only B on {c['only_b']:,}"),
+            ("McNemar's p", f"{c['p']:.2g}"), ("", "")]
     rows += [(k["name"], f"{k['a']:6.1%} -> {k['b']:6.1%}  {100 * k['difference']:+5.1f}") for k in c["classes"]]
     return _lines(rows)
 
 # %% ../nbs/07_commands.ipynb #e0ad11bf
 @command
 def cifar10_compare(
-    runs: list,                # one run's folder, to compare with the results on file; or two weights files or runs' folders
+    runs: list,                # one run's folder, to compare with the results on file; or two weights or runs' folders
     results: str = "",         # one run: a folder of results; those of the project if not given
     data: str = "auto",        # two weights: images to score them on, as in cifar10_evaluate
     tta: str = "none",         # two weights: test-time augmentation: none, flip (2 views) or full (6 views)
@@ -313,14 +328,15 @@ def cifar10_compare(
     a, b = (load_model(r, device) for r in runs)
     if a.info["classes"] != b.info["classes"]:
         raise InputError(f"{runs[0]} and {runs[1]} know different classes: compare weights that know the same")
-    answer = dict(a=str(runs[0]), b=str(runs[1]), **compare_models(a, b, open_test(data, a.info["classes"], a.info["size"])[1], tta))
+    images = open_test(data, a.info["classes"], a.info["size"])[1]
+    answer = dict(a=str(runs[0]), b=str(runs[1]), **compare_models(a, b, images, tta))
     print(jsonlib.dumps(answer) if json else _models_report(answer))
 
 # %% ../nbs/07_commands.ipynb #91b9cfc4
 @command
 def cifar10_ablate(
     data: str = "auto",       # auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
-    study: str = "ablation",  # ablation: parts of stage 4's recipe taken away; ladder: the way to stage 5, one change onto the other
+    study: str = "ablation",  # ablation: parts of stage 4's recipe taken away; ladder: the way to stage 5, change by change
     seeds: int = 3,           # how many runs of each arm: seeds 0, 1, ...
     device: str = "auto",     # auto, cpu, cuda, mps, ...
     out: str = "",            # a folder for all runs; runs/STUDY if not given
@@ -331,24 +347,32 @@ def cifar10_ablate(
     pick_device(device)
     train, test = open_data(data)
     place = lambda arm, seed: Path(out or f"runs/{study}") / f"{slug(arm.name)}-seed{seed}"
-    runs = [train_arm(arm, train, test, s, device, place(arm, s), data) for s in range(seeds) for arm in studies[study].values()]
+    work = [(arm, s) for s in range(seeds) for arm in studies[study].values()]
+    runs = [train_arm(arm, train, test, s, device, place(arm, s), data) for arm, s in work]
     print(ladder_table(runs, ladder) if study == "ladder" else ablation_table(runs, "all"))
 
 # %% ../nbs/07_commands.ipynb #be4c0028
-def _table(head, rows): return "\n".join("  ".join(str(c).rjust(w) if i else str(c).ljust(w) for i, (c, w) in
-    enumerate(zip(row, [max(len(str(r[k])) for r in [head, *rows]) for k in range(len(head))]))) for row in [head, *rows])
+def _table(head, rows):
+    "A text table: the first column to the left, numbers to the right."
+    rows = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    pad = lambda row: [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))]
+    return "\n".join("  ".join(pad(row)) for row in rows)
 
 def _spread(values): return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
 
 def _said(found):
     "A benchmark for people."
-    if found["what"] == "ceiling": return _table(("", "GFLOP/s"), [(k, _spread(v)) for k, v in found["gflop_per_s"].items()])
+    if found["what"] == "ceiling":
+        return _table(("", "GFLOP/s"), [(k, _spread(v)) for k, v in found["gflop_per_s"].items()])
     if found["what"] == "pipeline":
-        rows = [(name, *(_spread(v) for v in c["images_per_s"].values()), f"{c['ratio']['PIL']['median']:.1f}") for name, c in found["chains"].items()]
+        rows = [(name, *map(_spread, c["images_per_s"].values()), f"{c['ratio']['PIL']['median']:.1f}")
+                for name, c in found["chains"].items()]
         return _table(("images/s a core", "PIL", "tensor", "ours", "ours / PIL"), rows)
     if found["what"] == "overhead":
-        return _table(("recipe", "training, images/s", "one batch, images/s", "share"), [(name, *map(_spread, c["images_per_s"].values()),
-                      f"{c['share']['median']:.1%}") for name, c in found["recipes"].items()])
+        rows = [(name, *map(_spread, c["images_per_s"].values()), f"{c['share']['median']:.1%}")
+                for name, c in found["recipes"].items()]
+        return _table(("recipe", "training, images/s", "one batch, images/s", "share"), rows)
     return scaling_table(found)
 
 # %% ../nbs/07_commands.ipynb #dd245e71
@@ -369,6 +393,29 @@ def cifar10_bench(
     print(jsonlib.dumps(found) if json else _said(found))
 
 # %% ../nbs/07_commands.ipynb #8c5285c3
+def _exported(model, to, path, int8, data):
+    "Write the file, and say how it was checked."
+    if not int8: return export_checked(model, to, path)
+    train, test = open_data(data)
+    if list(train.classes) != list(model.info["classes"]):
+        raise InputError(f"{data} has other classes than these weights")
+    return export_int8(model, path, train, test)
+
+def _export_table(found):
+    "What came of an export, for people."
+    lines = [("written", f"{found['file']} ({found['bytes'] / 1e6:.1f} MB)"), ("in", "uint8 [n, 3, height, width]"),
+             ("out", "probabilities of " + ", ".join(found["classes"]))]
+    if found["int8"]:
+        lines += [("accuracy", f"{found['top1']:.2%} on {found['images']:,} images of {found['source']}; "
+                               f"in 32 bits {found['top1_whole']:.2%}")]
+    else:
+        at_most = f"{found['disagreement']:.0e} at most"
+        lines += [("checked", f"on {found['images']:,} pictures, probabilities differ by {at_most}")]
+    speed = f"{found['latency_ms']:.2f} ms for one image, {found['images_per_s']:,.0f} images/s"
+    lines += [("speed", f"{speed}, on this machine")]
+    return "\n".join(f"{k:<14} {v}" for k, v in lines)
+
+# %% ../nbs/07_commands.ipynb #da023088
 @command
 def cifar10_export(
     weights: str,         # a model.safetensors, or the folder of a run
@@ -385,29 +432,14 @@ def cifar10_export(
     folder = Path(weights) if Path(weights).is_dir() else Path(weights).parent
     path = Path(out) if out else folder / f"model{'-int8' if int8 else ''}.{to}"
     if path.suffix != f".{to}": raise InputError(f"--out {path} must end in .{to}")
-    found = dict(file=str(path), format=to, int8=int8, classes=model.info["classes"], **_exported(model, to, path, int8, data))
+    found = dict(file=str(path), format=to, int8=int8, classes=model.info["classes"])
+    found |= _exported(model, to, path, int8, data)
     found |= dict(bytes=path.stat().st_size, **speeds(open_exported(path), model.info["size"]))
     print(jsonlib.dumps(found) if json else _export_table(found))
 
-def _exported(model, to, path, int8, data):
-    "Write the file, and say how it was checked."
-    if not int8: return export_checked(model, to, path)
-    train, test = open_data(data)
-    if list(train.classes) != list(model.info["classes"]): raise InputError(f"{data} has other classes than these weights")
-    return export_int8(model, path, train, test)
-
-def _export_table(found):
-    "What came of an export, for people."
-    lines = [("written", f"{found['file']} ({found['bytes'] / 1e6:.1f} MB)"), ("in", "uint8 [n, 3, height, width]"),
-             ("out", "probabilities of " + ", ".join(found["classes"]))]
-    if found["int8"]: lines += [("accuracy", f"{found['top1']:.2%} on {found['images']:,} images of {found['source']}; in 32 bits {found['top1_whole']:.2%}")]
-    else: lines += [("checked", f"on {found['images']:,} pictures, probabilities differ by {found['disagreement']:.0e} at most")]
-    lines += [("speed", f"{found['latency_ms']:.2f} ms for one image, {found['images_per_s']:,.0f} images/s, on this machine")]
-    return "\n".join(f"{k:<14} {v}" for k, v in lines)
-
 # %% ../nbs/07_commands.ipynb #b6f5461d
-commands = {f.__name__: f for f in (cifar10_train, cifar10_evaluate, cifar10_predict, cifar10_file, cifar10_compare, cifar10_ablate,
-                                    cifar10_bench, cifar10_export)}
+commands = {f.__name__: f for f in (cifar10_train, cifar10_evaluate, cifar10_predict, cifar10_file, cifar10_compare,
+                                    cifar10_ablate, cifar10_bench, cifar10_export)}
 
 def main(
     args: list = None,  # what stands behind `python -m cifar10_nb`; None: sys.argv
@@ -415,5 +447,9 @@ def main(
     "List the commands, or run the one that is named."
     name, *rest = (sys.argv[1:] if args is None else args) or ["--help"]
     if name in commands: return commands[name].from_terminal(rest)
-    if name not in ("--help", "-h"): _fail("cifar10_nb", f"there is no command {name!r}: choose one of {', '.join(commands)}", 2)
+    if name not in ("--help", "-h"):
+        _fail("cifar10_nb", f"there is no command {name!r}: choose one of {', '.join(commands)}", 2)
     for f in commands.values(): print(f"{f.__name__:<17} {f.__doc__}")
+
+# %% ../nbs/07_commands.ipynb #dccd7b81
+if __name__ == "__main__" and "__file__" in globals(): main()  # not in this notebook

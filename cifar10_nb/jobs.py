@@ -55,9 +55,11 @@ def new_folders(
     folders = [base] if len(seeds) == 1 else [base / f"seed{s}" for s in seeds]
     states = [folder_state(f, recipe, s) for f, s in zip(folders, seeds)]
     if len(seeds) > 1 and ((base / "run.json").exists() or checkpoints(base)): states.append("other")
-    if "other" in states or set(states) == {"done"}: raise FolderInUse(f"{base} holds a run already: choose another --out")
+    if "other" in states or set(states) == {"done"}:
+        raise FolderInUse(f"{base} holds a run already: choose another --out")
     return folders
 
+# %% ../nbs/06_jobs.ipynb #49b18e9b
 def free_folders(
     path,            # of a folder
     seeds: list,     # of the runs
@@ -93,22 +95,30 @@ def _lock_now(handle, folder):
     except OSError: pass  # a file system without locks
 
 # %% ../nbs/06_jobs.ipynb #6d235df7
-def finished_run(folder, recipe, seed, source, n_train, n_valid):
+def finished_run(
+    folder,          # of the run
+    recipe: Recipe,
+    seed: int,
+    source: str,     # of its images, as ImageSet.source
+    n_train: int,    # images to train on
+    n_valid: int,    # images held out
+):  # a Run, or None
     "The run in a folder if it is done already, or None; raises `InputError` if it is one on other images."
     if broadcast(folder_state(folder, recipe, seed)) != "done": return None
     run = load_run(folder)
     if (run.source, run.n_train, run.n_valid) != (source, n_train, n_valid):
         raise InputError(f"{folder} holds a run on other images, {run.source}: choose another --out")
-    for path in checkpoints(folder): path.unlink(missing_ok=True)  # left by a process that was killed at its very end
+    for path in checkpoints(folder): path.unlink(missing_ok=True)  # left by a process that was killed at its end
     return run
 
 def score_test(
     run: Run,
     test: ImageSet,
 ):
-    "Score the test images without and with test-time augmentation, and write it into the run."
+    "Score the test images without and with test-time augmentation, and write the scores into the run."
     run.test = score(predict_logits(run.model, test), test.y)
     run.test_tta = dict(tta=run.recipe.tta, **score(predict_logits(run.model, test, run.recipe.tta), test.y))
+    run.digests["test"] = test.digest()
 
 # %% ../nbs/06_jobs.ipynb #5f960511
 def run_one(
@@ -123,7 +133,7 @@ def run_one(
     minutes: float = 5,  # between two checkpoints inside an epoch, see Checkpoints
     timed: bool = True,  # do its seconds count? See Run
 ) -> Run:
-    "Hold out the recipe's validation images, train or go on training, score the test images once, save; raises `InputError`."
+    "Hold out, train or go on training, score the test images once, save; raises `InputError`."
     train, valid = recipe.hold_out(train)
     known = folder, recipe, seed, train.source, len(train), len(valid or ())
     if run := finished_run(*known): return run
@@ -139,6 +149,24 @@ def run_one(
         return run
 
 # %% ../nbs/06_jobs.ipynb #4b456b65
+def _environment(i, jobs, device):
+    "Environment variables of the i-th of some jobs: a share of the threads, and a GPU if there are any."
+    env = dict(os.environ, OMP_NUM_THREADS=str(max(1, torch.get_num_threads() // jobs)))
+    if device not in ("auto", "cuda") or not torch.cuda.is_available(): return env
+    visible = [g for g in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if g]
+    gpus = visible or [str(g) for g in range(torch.cuda.device_count())]
+    return env | dict(CUDA_VISIBLE_DEVICES=gpus[i % len(gpus)])
+
+def _run_process(flags, seed, free):
+    "cifar10_train in a process of its own, in an environment that is free; raises `InputError`."
+    env = free.get()
+    start = [sys.executable, "-m", "cifar10_nb", "cifar10_train", *flags]
+    try: done = subprocess.run(start, env=env, text=True, capture_output=True)
+    finally: free.put(env)
+    last = (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1]
+    if done.returncode: raise (KeyboardInterrupt if done.returncode == 130 else InputError)(f"seed {seed}: {last}")
+
+# %% ../nbs/06_jobs.ipynb #be253643
 def run_parallel(
     seeds: list,    # of the runs
     folders: list,  # of the runs
@@ -151,28 +179,14 @@ def run_parallel(
     from tqdm.auto import tqdm
     free = Queue()  # an environment for each of the jobs, with a GPU if there are any
     for i in range(jobs): free.put(_environment(i, jobs, options["device"]))
-    flags = [f"--{k}" if v is True else f"--{k}={v}" for k, v in options.items() if v is not False and v not in (None, "")]
+    given = {k: v for k, v in options.items() if v is not False and v not in (None, "")}
+    flags = [f"--{k}" if v is True else f"--{k}={v}" for k, v in given.items()]
     def one(seed, folder):
-        if not (Path(folder) / "run.json").exists(): _run_process([*flags, f"--seed={seed}", f"--out={folder}"], seed, free)
+        if (Path(folder) / "run.json").exists(): return
+        _run_process([*flags, f"--seed={seed}", f"--out={folder}"], seed, free)
     with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(seeds), unit=" runs", desc=options["recipe"]) as bar:
         try:
             for _ in pool.map(one, seeds, folders): bar.update()
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)  # what has begun may finish, nothing else begins
             raise
-
-def _environment(i, jobs, device):
-    "Environment variables of the i-th of some jobs: a share of the threads, and a GPU if there are any."
-    env = dict(os.environ, OMP_NUM_THREADS=str(max(1, torch.get_num_threads() // jobs)))
-    if device not in ("auto", "cuda") or not torch.cuda.is_available(): return env
-    visible = [g for g in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if g]
-    gpus = visible or [str(g) for g in range(torch.cuda.device_count())]
-    return env | dict(CUDA_VISIBLE_DEVICES=gpus[i % len(gpus)])
-
-def _run_process(flags, seed, free):
-    "cifar10_train in a process of its own, in an environment that is free; raises `InputError`."
-    env = free.get()
-    try: done = subprocess.run([sys.executable, "-m", "cifar10_nb", "cifar10_train", *flags], env=env, text=True, capture_output=True)
-    finally: free.put(env)
-    last = (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1]
-    if done.returncode: raise (KeyboardInterrupt if done.returncode == 130 else InputError)(f"seed {seed}: {last}")

@@ -4,13 +4,11 @@ More cases with a server that lies or stalls are in test_data.py, and damaged ch
 run in this process, as from a terminal: starting Python anew for each case would take minutes.
 """
 import hashlib
-import importlib
 import json
 import os
 import pickle
 import shutil
 import struct
-import sys
 import zlib
 from pathlib import Path
 
@@ -20,22 +18,18 @@ from folders import write_images
 from PIL import Image
 from safetensors.torch import save_file
 
+from cifar10_nb.commands import commands
 from cifar10_nb.data import drawn
 from cifar10_nb.parts.recipe import get_recipe
 from cifar10_nb.train import Trainer
-
-modules = dict(train="train", evaluate="evaluate", predict="evaluate", compare="results", file="results", ablate="results",
-               bench="bench", export="export")
-
 
 def ask(name, *args, capsys, folder):
     "Exit code, stdout and stderr of a command, and what it left in `folder`."
     before = tree(folder)
     with pytest.MonkeyPatch.context() as m:
         m.chdir(folder)
-        m.setattr(sys, "argv", [f"cifar10_{name}", *map(str, args)])
         capsys.readouterr()
-        try: code = getattr(importlib.import_module(f"cifar10_nb.{modules[name]}"), f"cifar10_{name}")() or 0
+        try: code = commands[f"cifar10_{name}"].from_terminal([*map(str, args)]) or 0
         except SystemExit as e: code = e.code
     out, err = capsys.readouterr()
     return code, out, err, tree(folder) - before
@@ -264,7 +258,7 @@ cases = [
         "pickle.safetensors": "is no safetensors file", "malicious.safetensors": "is no safetensors file",
         "torch.safetensors": "is no safetensors file", "no_info.safetensors": "was not written by this package",
         "strange_info.safetensors": "was not written by this package", "less_info.safetensors": "was not written by this package",
-        "from_the_future.safetensors": "was not written by this package", "unknown_model.safetensors": "alexnet",
+        "from_the_future.safetensors": "was not written by this package", "unknown_model.safetensors": ("alexnet", "put it into cifar10_nb.models.models under this name"),
         "short_mean.safetensors": "was not written by this package", "no_std.safetensors": "was not written by this package",
         "no_size.safetensors": "was not written by this package", "twins.safetensors": "was not written by this package",
         "infinite.safetensors": "are not all finite numbers", "other_model.safetensors": "do not fit a resnet18_cifar", "more_classes.safetensors": "do not fit a small_cnn",

@@ -4,43 +4,13 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from folders import write_images
+from conftest import one_line, run
 from PIL import Image
 
-
-def run(command, *args, cwd, env=None):
-    script = Path(sys.executable).parent / command
-    return subprocess.run([script, *map(str, args)], cwd=cwd, text=True, capture_output=True, env={**os.environ, **(env or {})})
-
-
-def one_line(done, *words):
-    "The answer to a mistake: exit code 2, nothing on stdout, one line on stderr that names it."
-    assert done.returncode == 2, done
-    assert done.stdout == ""
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    for w in words: assert w in done.stderr
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory):
-    "A folder with images/train and images/test (ten classes, 200 and 50 images) and a cache of its own."
-    root = tmp_path_factory.mktemp("commands")
-    write_images(root / "images", 200, 50)
-    with pytest.MonkeyPatch.context() as m:
-        m.setenv("XDG_CACHE_HOME", str(root / "cache"))
-        m.delenv("CIFAR10_NB_DATA", raising=False)
-        yield root
-
-
-@pytest.fixture(scope="module")
-def trained(here):
-    done = run("cifar10_train", "--data", "images", "--epochs", 2, "--batch-size", 20, "--out", "first", "--json", cwd=here)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+from cifar10_nb.commands import commands
 
 
 def test_train_writes_what_it_prints(here, trained):
@@ -156,3 +126,26 @@ def test_help_is_complete(here, command):
     options = re.split(r"\n  (?=--|-h)", done.stdout)[1:]
     for option in options: assert len(re.sub(r"--?[\w-]+|[A-Z]+,?", "", option).split()) >= 2, f"no help for {option}"
     if command in ("cifar10_train", "cifar10_evaluate", "cifar10_predict"): assert "--json" in done.stdout and "--device" in done.stdout
+
+
+@pytest.mark.parametrize("module", ["cifar10_nb", "cifar10_nb.commands"])
+def test_the_package_as_a_program(here, trained, module):
+    def start(*args): return subprocess.run([sys.executable, "-m", module, *args], cwd=here, text=True, capture_output=True)
+    done = start()
+    assert (done.returncode, done.stderr) == (0, "") and [line.split()[0] for line in done.stdout.splitlines()] == [*commands]
+    assert start("--help").stdout == done.stdout
+    one_line(start("cifar10_tran"), "there is no command 'cifar10_tran': choose one of cifar10_train, ")
+    one_line(start("cifar10_evaluate", "nowhere"), "there are no weights at nowhere")
+
+
+def test_a_run_knows_its_images(here, trained):
+    "Digests of the images in run.json, and of the held-out ones in the weights file."
+    from cifar10_nb.data import open_data
+    from cifar10_nb.parts.recipe import recipes
+    from cifar10_nb.record.run import load_model
+    with pytest.MonkeyPatch.context() as m:
+        m.chdir(here)
+        images, test = open_data("images")
+    train, valid = recipes["small"].hold_out(images)
+    assert trained["digests"] == dict(train=train.digest(), valid=valid.digest(), test=test.digest())
+    assert load_model(here / "first", "cpu").info["held_out"] == valid.digest()

@@ -7,18 +7,17 @@ do. That is exact to the last bit as long as gradients are averaged once a step,
 there. The order in which two ranks add up their losses is free: their history is compared to six digits, their
 weights byte for byte.
 """
-import contextlib
 import json
 from dataclasses import replace
 
 import pytest
 import torch
+from conftest import one_step_further
 from reference_loop import digest, train_as_written
 
 from cifar10_nb.data import drawn
 from cifar10_nb.parts.recipe import recipes
-from cifar10_nb.record.checkpoint import Checkpoints, Interrupted
-from cifar10_nb.train import Trainer, fit
+from cifar10_nb.train import fit
 
 tiny = dict(
     small=replace(recipes["small"], epochs=3, batch_size=16, sizes=(16, 24, 32)),
@@ -54,18 +53,6 @@ def written():
     return {name: train_as_written(r, *images(name), seed=seed) for name, r in tiny.items()}
 
 
-def one_step_further(recipe, train, valid, folder):
-    """Go on from the newest checkpoint in `folder` with a trainer of its own, and stop after a step as Ctrl-C does.
-
-    The finished run, or None if it was stopped. This is the only place that knows how a run is interrupted.
-    """
-    hook = Checkpoints(folder)
-    trainer = Trainer(recipe, train, valid, seed, "cpu", [hook])
-    hook.running = lambda t: contextlib.nullcontext(setattr(hook, "asked", True))
-    try: return trainer.fit()
-    except Interrupted: return None
-
-
 def told(history, plain):
     "The columns of a history that the plain loop has too."
     return [{k: row[k] for k in want} for row, want in zip(history, plain, strict=True)]
@@ -89,7 +76,7 @@ def test_the_bytes_of_the_plain_loop(name, written):
 @pytest.mark.parametrize("name", tiny)
 def test_the_same_bytes_when_interrupted_after_every_step(name, written, tmp_path):
     stops = 0
-    while (run := one_step_further(tiny[name], *images(name), tmp_path)) is None: stops += 1
+    while (run := one_step_further(tiny[name], *images(name), tmp_path, seed)) is None: stops += 1
     assert stops == written[name].steps
     check(run, written[name])
 

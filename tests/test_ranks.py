@@ -8,19 +8,21 @@ import time
 from pathlib import Path
 
 import pytest
-from test_commands import here, run  # noqa: F401
+from conftest import run
 
 from cifar10_nb.record.checkpoint import checkpoints
 
 torchrun = [Path(sys.executable).parent / "torchrun", "--standalone", "--nproc-per-node", "2"]  # on a free port
-train = ["-m", "cifar10_nb.train", "--data", "images", "--batch-size", "16", "--device", "cpu"]
+command = Path(sys.executable).parent / "cifar10_train"
+together = [*torchrun, "--no-python", command]
+train = [*together, "--data", "images", "--batch-size", "16", "--device", "cpu"]
 
 steps = """
 import json, os, torch
 from dataclasses import replace
 from cifar10_nb.data import drawn
 from cifar10_nb.machine.ranks import end_ranks, init_ranks
-from cifar10_nb.parts.recipe import recipes
+from cifar10_nb.parts.recipe import lr_at, recipes
 from cifar10_nb.train import Trainer
 
 def losses():
@@ -29,9 +31,12 @@ def losses():
     trainer.model.eval()  # batch statistics are those of a share of the batch
     for epoch in range(2):
         for x, y, index in trainer.batches:
-            x, y = trainer.own_share(*trainer.prepared(x, y, index))
-            losses, out = trainer.take_step(x, y)
-            yield trainer.agreed(losses.mean(), out.argmax(1).eq(y.argmax(1)).sum())[0].item()
+            x, y = trainer.prepare(x, y, index)
+            trainer.set_lr(lr_at(recipe, trainer.n_steps, trainer.steps))
+            losses, out = trainer.step(x, y)
+            trainer.count(losses, out, y)
+            assert out.shape == y.shape
+            yield losses.mean().item()
 
 torch.set_num_threads(1)
 init_ranks("cpu")
@@ -55,8 +60,8 @@ def test_two_ranks_take_the_same_steps_as_one(tmp_path):
     assert found[1] == pytest.approx(found[0], rel=1e-4)
 
 
-def test_a_run_of_two_ranks(here):  # noqa: F811
-    done = subprocess.run([*torchrun, *train, "--epochs", "2", "--out", "two", "--json"], cwd=here, text=True, capture_output=True, env=quiet())
+def test_a_run_of_two_ranks(here):
+    done = subprocess.run([*train, "--epochs", "2", "--out", "two", "--json"], cwd=here, text=True, capture_output=True, env=quiet())
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)  # printed once
     assert said["device"]["processes"] == 2 and len(said["history"]) == 2 and said["n_train"] == 192 and said["test"]["top1"] >= 0
@@ -64,7 +69,7 @@ def test_a_run_of_two_ranks(here):  # noqa: F811
     assert json.loads((here / "two/run.json").read_text())["images_per_s"] == said["images_per_s"]
 
 
-def begun(cwd, *command, **kwargs): return subprocess.Popen(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
+def begun(cwd, *words, **kwargs): return subprocess.Popen(words, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
 
 def goes_further(job, folder):
@@ -75,9 +80,9 @@ def goes_further(job, folder):
         time.sleep(0.05)
 
 
-def test_a_killed_rank_ends_the_job_and_another_number_goes_on(here):  # noqa: F811
-    folder, command = here / "killed", Path(sys.executable).parent / "cifar10_train"
-    job = begun(here, *torchrun, *train, "--epochs", "200", "--save-every", "0", "--out", "killed", env=quiet())
+def test_a_killed_rank_ends_the_job_and_another_number_goes_on(here):
+    folder = here / "killed"
+    job = begun(here, *train, "--epochs", "200", "--save-every", "0", "--out", "killed", env=quiet())
     goes_further(job, folder)
     workers = [int(p) for p in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()]
     assert len(workers) == 2
@@ -89,27 +94,27 @@ def test_a_killed_rank_ends_the_job_and_another_number_goes_on(here):  # noqa: F
     alone.send_signal(signal.SIGTERM)  # as Ctrl-C
     err = alone.communicate()[1]
     assert alone.returncode == 130 and "to go on: cifar10_train --resume killed" in err.splitlines()[-1]
-    two = begun(here, *torchrun, "-m", "cifar10_nb.train", "--resume", "killed", env=quiet())
+    two = begun(here, *together, "--resume", "killed", env=quiet())
     goes_further(two, folder)
     two.send_signal(signal.SIGTERM)
     err = two.communicate(timeout=120)[1]
     assert two.returncode != 0 and checkpoints(folder), err
 
 
-def test_batches_that_cannot_be_shared(here):  # noqa: F811
-    done = subprocess.run([*torchrun, *train[:-4], "--batch-size", "15", "--device", "cpu", "--out", "odd"], cwd=here, text=True,
+def test_batches_that_cannot_be_shared(here):
+    done = subprocess.run([*train[:-4], "--batch-size", "15", "--device", "cpu", "--out", "odd"], cwd=here, text=True,
                           capture_output=True, env=quiet())
     assert done.returncode != 0 and done.stderr.count("2 processes cannot share batches of 15 images") == 1
 
 
-def test_seeds_side_by_side(here):  # noqa: F811
+def test_seeds_side_by_side(here):
     args = ("--data", "images", "--epochs", 1, "--batch-size", 16, "--device", "cpu", "--seeds", 3, "--json")
     both = [json.loads(run("cifar10_train", *args, "--out", f"apart{jobs}", "--jobs", jobs, cwd=here).stdout) for jobs in (1, 2)]
     assert [r["seed"] for r in both[1]["runs"]] == [0, 1, 2]
     for a, b in zip(*(said["runs"] for said in both)): assert a["history"][0]["train_loss"] == pytest.approx(b["history"][0]["train_loss"], rel=0.02)  # sums in another order
 
 
-def test_a_failing_seed_is_named(here):  # noqa: F811
+def test_a_failing_seed_is_named(here):
     (here / "apart9").mkdir()
     (here / "apart9/seed1").write_text("in the way")
     done = run("cifar10_train", "--data", "images", "--epochs", 1, "--seeds", 2, "--jobs", 2, "--out", "apart9", cwd=here)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import one_step_further
 from folders import write_images
 
 from cifar10_nb.core import InputError
 from cifar10_nb.data import drawn
 from cifar10_nb.parts.recipe import recipes
-from cifar10_nb.record.checkpoint import Interrupted, newest_checkpoint
+from cifar10_nb.record.checkpoint import Checkpoints, newest_checkpoint
 from cifar10_nb.train import Trainer
 
 command = [Path(sys.executable).parent / "cifar10_train", "--data", "images", "--epochs", "8", "--batch-size", "16", "--device", "cpu"]
@@ -111,11 +112,9 @@ def test_damaged_checkpoints(here):
 
 def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path):
     train, recipe = drawn(200, 10)[0], replace(recipes["small"], epochs=3, batch_size=50, sizes=())
-    trainer = Trainer(recipe, train, device="cpu").keep_in(tmp_path)
-    trainer.stop = True  # as Ctrl-C does
-    with pytest.raises(Interrupted): trainer.fit()
+    assert one_step_further(recipe, train, None, tmp_path) is None
     good = newest_checkpoint(tmp_path)
-    trainer = Trainer(recipe, train, device="cpu").keep_in(tmp_path)
+    trainer = Trainer(recipe, train, device="cpu", hooks=[Checkpoints(tmp_path)])
     trainer.model.head.weight.data.fill_(float("inf"))
     with pytest.raises(InputError, match=f"the loss became nan in epoch 1.*the last good checkpoint is {good}"): trainer.fit()
     assert newest_checkpoint(tmp_path) == good
@@ -124,12 +123,7 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path):
 def test_a_run_that_skips_images_goes_on_with_the_same_ones(tmp_path):
     train, recipe = drawn(200, 10)[0], replace(recipes["small"], epochs=4, batch_size=50, sizes=(), hardest=(1, 0.6))
     whole, stops = Trainer(recipe, train, device="cpu").fit(), 0
-    while True:  # one step in each life
-        trainer = Trainer(recipe, train, device="cpu").keep_in(tmp_path)
-        trainer.stop = True  # as Ctrl-C does
-        try: run = trainer.fit()
-        except Interrupted: stops += 1
-        else: break
+    while (run := one_step_further(recipe, train, None, tmp_path)) is None: stops += 1  # one step in each life
     assert stops == 4 + 4 + 2 + 2
     assert run.pflop == whole.pflop
     for a, b in zip(whole.model.state_dict().values(), run.model.state_dict().values(), strict=True): assert torch.equal(a, b)

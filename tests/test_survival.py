@@ -11,7 +11,7 @@ from folders import write_images
 
 kills, options = 20, ["--data", "images", "--epochs", "20", "--batch-size", "8", "--device", "cpu", "--save-every", "0"]
 forks = multiprocessing.get_context("forkserver")  # children of a process that has torch already: they begin at once
-forks.set_forkserver_preload(["cifar10_nb.train", "torchvision", "tqdm.auto", "test_survival"])
+forks.set_forkserver_preload(["cifar10_nb.commands", "torchvision", "tqdm.auto", "test_survival"])
 
 
 def train(folder, environment, *args):
@@ -19,10 +19,9 @@ def train(folder, environment, *args):
     from cifar10_nb.commands import cifar10_train
     os.chdir(folder)
     os.environ.update(environment)
-    sys.argv = ["cifar10_train", *options, *args]
     for number, name in ((1, "said.out"), (2, "said.err")): os.dup2(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     if "DIE_AT_RENAME" in environment: die_at_rename(int(environment["DIE_AT_RENAME"]))
-    cifar10_train.from_terminal()
+    cifar10_train.from_terminal([*options, *args])
 
 
 def die_at_rename(times):
@@ -102,7 +101,7 @@ def test_full_disk(here):
         code, err = finish(here, "--out", "disk/run")
         said = err.strip().splitlines()[-1]
         assert code == 2 and "Traceback" not in err
-        assert "no checkpoint could be written into disk/run (No space left on device): mend that, then give the same command again" in said
+        assert "no checkpoint could be written into disk/run (No space left on device): free some space, then give the same command again" in said
         kept = sorted(p.name for p in (disk / "run").iterdir())
         assert kept and all(name.startswith("checkpoint-") for name in kept), kept
         subprocess.run(["mount", "-o", "remount,size=90m", disk], check=True)

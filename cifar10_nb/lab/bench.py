@@ -68,12 +68,14 @@ def chains(
     from torchvision import transforms as v1
     from torchvision.transforms import v2
     normal = cifar10_mean, cifar10_std
-    pil = [v1.RandomCrop(32, 4), v1.RandomHorizontalFlip(), v1.RandAugment(2, 7), v1.ToTensor(), _cutout, v1.Normalize(*normal)]
-    new = [v2.RandomCrop(32, 4), v2.RandomHorizontalFlip(), v2.RandAugment(2, 7), v2.ToDtype(torch.float32, scale=True), _cutout,
-           v2.Normalize(*normal)]
+    pil = [v1.RandomCrop(32, 4), v1.RandomHorizontalFlip(), v1.RandAugment(2, 7), v1.ToTensor(), _cutout,
+           v1.Normalize(*normal)]
+    new = [v2.RandomCrop(32, 4), v2.RandomHorizontalFlip(), v2.RandAugment(2, 7),
+           v2.ToDtype(torch.float32, scale=True), _cutout, v2.Normalize(*normal)]
     own = [RandomCrop(4), HorizontalFlip(), RandAugment(2, 7), Cutout(16), Normalize(*normal)]
-    short = [[s for s in steps if s is not _cutout and type(s).__name__ not in ("RandAugment", "Cutout")] for steps in (pil, new, own)]
-    pil, new, own = (pil, new, own) if strong else short
+    if not strong:
+        weak = lambda s: s is not _cutout and type(s).__name__ not in ("RandAugment", "Cutout")
+        pil, new, own = ([*filter(weak, steps)] for steps in (pil, new, own))
     return {"PIL": v1.Compose(pil), "tensor": v2.Compose(new), "ours": Compose(own)}
 
 # %% ../../nbs/lab/04_bench.ipynb #be4c0018
@@ -82,7 +84,7 @@ def pipeline(
     batch: int = 384,   # images augmented in a round by each of the ways on tensors and PIL images; the batch of ours
     rounds: int = 5,
     passes: int = 20,   # batches in a round of ours, which is too quick to time otherwise
-) -> dict:  # for the chains "stage 4" and "crop and flip": images/s of each round by way, ratios to PIL; "ratio" is stage 4's
+) -> dict:  # for the chains "stage 4" and "crop and flip": images/s of each round by way, ratios; "ratio" to PIL
     "Images a second that one core augments: torchvision on PIL images and on tensors, and this package."
     from torchvision.transforms.functional import to_pil_image
     tune_malloc()  # as training does
@@ -92,10 +94,12 @@ def pipeline(
     try:
         for name, strong in (("stage 4", True), ("crop and flip", False)):
             ways = chains(strong)
-            taken = time_interleaved({"PIL": lambda: [ways["PIL"](p) for p in pictures], "tensor": lambda: [ways["tensor"](i) for i in x],
-                              "ours": lambda: [ways["ours"](x, None, gen) for _ in range(passes)]}, rounds)
+            taken = time_interleaved({"PIL": lambda: [ways["PIL"](p) for p in pictures],
+                                      "tensor": lambda: [ways["tensor"](i) for i in x],
+                                      "ours": lambda: [ways["ours"](x, None, gen) for _ in range(passes)]}, rounds)
             speeds = {k: [len(x) * (passes if k == "ours" else 1) / s for s in v] for k, v in taken.items()}
-            found[name] = dict(images_per_s=speeds, ratio={k: ratio(speeds["ours"], speeds[k]) for k in ("PIL", "tensor")})
+            ratios = {k: ratio(speeds["ours"], speeds[k]) for k in ("PIL", "tensor")}
+            found[name] = dict(images_per_s=speeds, ratio=ratios)
         return dict(what="pipeline", machine=machine(torch.device("cpu")), images=len(x), chains=found,
                     ratio=found["stage 4"]["ratio"]["PIL"]["median"])
     finally: torch.set_num_threads(threads)
@@ -111,7 +115,8 @@ def overhead(
     "How near training comes to the same network and optimizer on one fixed batch, at the recipe's last image size."
     from tqdm.auto import tqdm
     recipe = replace(recipe, sizes=recipe.sizes[-1:], hardest=(), pretrained=False, patience=0, epochs=10_000)
-    if len(images) < steps * recipe.batch_size: raise InputError(f"{len(images)} images are less than {steps} batches: give more")
+    if len(images) < steps * recipe.batch_size:
+        raise InputError(f"{len(images)} images are less than {steps} batches: give more")
     trainer = Trainer(recipe, images.subset(range(steps * recipe.batch_size)), seed=0, device=str(device))
     x, y = trainer.prepare(*next(iter(trainer.batches)))
     trainer.hooks = []  # progress would be shown for ten thousand epochs
@@ -133,36 +138,42 @@ def kept_bytes(
     def keep(t):
         if tuple(sorted(t.shape)) not in own: kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
         return t
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t), torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
-        out = model(x)
+    autocast = torch.autocast(x.device.type, torch.bfloat16, enabled=bf16)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t), autocast: out = model(x)
     return sum(kept.values())
 
 # %% ../../nbs/lab/04_bench.ipynb #be4c0023
 _axes = {"batch": (32, 128, 512), "width": (0.5, 1, 2), "size": (16, 32, 64), "images": (256, 512, 1024)}
 
+def _pass_over(device, batch, width, size, images):
+    "A function that passes some images forwards and backwards through a SmallCNN, and what that takes."
+    if images % batch: raise InputError(f"{images} images are no whole number of batches of {batch}")
+    model = SmallCNN(widths=tuple(int(width * w) for w in (24, 48, 96, 192)))
+    model, bf16 = model.to(device, memory_format=torch.channels_last), has_bf16(device)
+    x = torch.randn(batch, 3, size, size, device=device).to(memory_format=torch.channels_last)
+    y = torch.randint(10, (batch,), device=device)
+    def work():
+        for _ in range(images // batch):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16): loss = F.cross_entropy(model(x), y)
+            loss.backward()
+    return work, dict(images=images, kept_mb=kept_bytes(model, x, bf16) / 1e6,
+                      gflop=flops_per_image(model, size, training=True) / 1e9)
+
 def scaling(
     device: torch.device,
     rounds: int = 3,
     axes: dict = _axes,   # axis -> values; while one varies the others stay at batch 128, width 1 and 32 pixels
-) -> dict:  # what, machine, rows: axis, value, seconds of each round, images/s, GFLOP an image, MB kept for the backward pass
-    "How forward and backward passes of `SmallCNN` grow with batch, width and image size, and an epoch with its images; raises `InputError`."
+) -> dict:  # what, machine, rows: axis, value, seconds of each round, images/s, GFLOP an image, MB kept
+    "How forward and backward passes of `SmallCNN` grow with batch, width, image size and images; raises `InputError`."
     prepare_device(device)
-    rows, works, bf16 = [], {}, has_bf16(device)
+    rows, works = [], {}
     for axis, value in ((a, v) for a, values in axes.items() for v in values):
-        set_to = dict(batch=128, width=1, size=32, images=128) | {axis: value} | (dict(images=value) if axis == "batch" else {})
-        if set_to["images"] % set_to["batch"]: raise InputError(f"{set_to['images']} images are no whole number of batches of {set_to['batch']}")
-        model = SmallCNN(widths=tuple(int(set_to["width"] * w) for w in (24, 48, 96, 192))).to(device, memory_format=torch.channels_last)
-        x = torch.randn(set_to["batch"], 3, set_to["size"], set_to["size"], device=device).to(memory_format=torch.channels_last)
-        y = torch.randint(10, (len(x),), device=device)
-        def work(model=model, x=x, y=y, steps=set_to["images"] // set_to["batch"]):
-            for _ in range(steps):
-                with torch.autocast(device.type, torch.bfloat16, enabled=bf16): loss = F.cross_entropy(model(x), y)
-                loss.backward()
-        works[axis, value] = work
-        rows.append(dict(axis=axis, value=value, images=set_to["images"], kept_mb=kept_bytes(model, x, bf16) / 1e6,
-                         gflop=flops_per_image(model, set_to["size"], training=True) / 1e9))
-    taken = time_interleaved(works, rounds, device)
-    for row in rows: row |= dict(seconds=taken[row["axis"], row["value"]], images_per_s=row["images"] / median(taken[row["axis"], row["value"]]))
+        settings = dict(batch=128, width=1, size=32, images=128) | {axis: value}
+        if axis == "batch": settings |= dict(images=value)
+        works[axis, value], found = _pass_over(device, **settings)
+        rows.append(dict(axis=axis, value=value) | found)
+    for row, seconds in zip(rows, time_interleaved(works, rounds, device).values()):
+        row |= dict(seconds=seconds, images_per_s=row["images"] / median(seconds))
     return dict(what="scaling", machine=machine(device), rows=rows)
 
 # %% ../../nbs/lab/04_bench.ipynb #68409639
@@ -171,7 +182,8 @@ def scaling_table(
 ) -> str:  # Markdown
     "The rows of `scaling` for people."
     return markdown_table("axis | value: | GFLOP an image: | seconds: | images/s: | MB kept:", (
-        (r["axis"], f"{r['value']:g}", f"{r['gflop']:.3f}", f"{median(r['seconds']):.3f}", f"{r['images_per_s']:,.0f}", f"{r['kept_mb']:,.0f}")
+        (r["axis"], f"{r['value']:g}", f"{r['gflop']:.3f}", f"{median(r['seconds']):.3f}", f"{r['images_per_s']:,.0f}",
+         f"{r['kept_mb']:,.0f}")
         for r in found["rows"]))
 
 # %% ../../nbs/lab/04_bench.ipynb #58205d7d
@@ -187,7 +199,8 @@ def benchmarks(
     if what == "ceiling": return ceiling(device, rounds)
     if what == "pipeline": return pipeline(open_data("drawn")[0], rounds=rounds)
     if what == "scaling": return scaling(device, rounds)
-    if what != "overhead": raise InputError(f"no benchmark is called {what!r}: choose ceiling, pipeline, overhead or scaling")
+    if what != "overhead":
+        raise InputError(f"no benchmark is called {what!r}: choose ceiling, pipeline, overhead or scaling")
     images, names = open_data("drawn")[0], [recipe] if recipe else list(recipes)
     found = {name: overhead(recipes[name], images, device, rounds=rounds) for name in tqdm(names, desc="recipes")}
     return dict(what="overhead", machine=machine(device), recipes=found)

@@ -31,7 +31,9 @@ def gaussian_blur(
     weights, c = weights / weights.sum(), x.shape[1]
     if not mirror: x = F.pad(x, (radius,) * 4, mode="replicate")
     else:
-        for dim in (2, 3): x = torch.cat([x.narrow(dim, 0, radius).flip(dim), x, x.narrow(dim, x.shape[dim] - radius, radius).flip(dim)], dim)
+        for dim in (2, 3):
+            first, last = x.narrow(dim, 0, radius), x.narrow(dim, x.shape[dim] - radius, radius)
+            x = torch.cat([first.flip(dim), x, last.flip(dim)], dim)
     x = F.conv2d(x, weights.view(1, 1, 1, -1).repeat(c, 1, 1, 1), groups=c)
     return F.conv2d(x, weights.view(1, 1, -1, 1).repeat(c, 1, 1, 1), groups=c)
 
@@ -65,7 +67,8 @@ def motion_blur(
     rows, columns = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
     out = torch.zeros_like(x)
     for k, weight in enumerate(weights):
-        at = ((rows + down[:, k, None]).clamp(0, h - 1) * w)[:, :, None] + (columns + right[:, k, None]).clamp(0, w - 1)[:, None]
+        ys, xs = (rows + down[:, k, None]).clamp(0, h - 1), (columns + right[:, k, None]).clamp(0, w - 1)
+        at = (ys * w)[:, :, None] + xs[:, None]
         out += weight * x.flatten(2).gather(2, at.view(n, 1, h * w).expand(n, c, h * w)).view_as(x)
     return out
 
@@ -129,7 +132,7 @@ def _glass_blur(x, gen, c):
 def _motion_blur(x, gen, c): return motion_blur(x, *c, 90 * _rand(x, gen, len(x)) - 45)
 
 def _zoom_blur(x, gen, c):
-    factors = [1 + k * (1.01 - 1) for k in range(c)]  # to the last bit as numpy's arange gives them: some are rounded to pixels
+    factors = [1 + k * (1.01 - 1) for k in range(c)]  # to the last bit as numpy's arange gives them
     return (x + sum(clipped_zoom(x, f) for f in factors)) / (len(factors) + 1)
 
 # %% ../../nbs/lab/06_corrupt.ipynb #c0d80015
@@ -168,13 +171,14 @@ def _elastic(x, gen, c):
     source = torch.tensor([[26.0, 26], [26, 6], [6, 6]])  # three corners of a square around the middle, (x, y)
     target = source + corner * (2 * torch.rand(n, 3, 2, generator=gen) - 1)
     ones = torch.ones(n, 3, 1)
-    back = torch.linalg.solve(torch.cat([target, ones], 2), source.expand(n, 3, 2)).to(x.device)  # target -> source: [n, 3, 2]
+    target_to_source = torch.linalg.solve(torch.cat([target, ones], 2), source.expand(n, 3, 2)).to(x.device)  # [n, 3, 2]
     ys, xs = torch.meshgrid(torch.arange(h, device=x.device), torch.arange(w, device=x.device), indexing="ij")
     points = torch.stack([xs, ys, torch.ones_like(xs)], -1).view(1, -1, 3).float()
-    place = (points @ back).view(n, h, w, 2)
+    place = (points @ target_to_source).view(n, h, w, 2)
     last = torch.tensor([w - 1, h - 1], device=x.device)
     x = F.grid_sample(x, 2 * place / last - 1, padding_mode="reflection", align_corners=True)
-    shift = gaussian_blur(2 * _rand(x, gen, (n, 2, h, w)) - 1, sigma, truncate=3, mirror=True) * push if push else torch.zeros(n, 2, h, w, device=x.device)
+    shift = torch.zeros(n, 2, h, w, device=x.device)
+    if push: shift = gaussian_blur(2 * _rand(x, gen, (n, 2, h, w)) - 1, sigma, truncate=3, mirror=True) * push
     place = torch.stack([xs, ys], -1) + shift.permute(0, 2, 3, 1)
     return F.grid_sample(x, (2 * place + 1) / (last + 1) - 1, padding_mode="reflection", align_corners=False)
 
@@ -188,8 +192,10 @@ def _by_pillow(x, change):
 
 def _pixelate(x, gen, c):
     from PIL import Image
-    size = x.shape[-1]
-    return _by_pillow(x, lambda p: p.resize((int(size * c),) * 2, Image.Resampling.BOX).resize((size, size), Image.Resampling.BOX))
+    def change(picture):
+        small = picture.resize((int(x.shape[-1] * c),) * 2, Image.Resampling.BOX)
+        return small.resize(picture.size, Image.Resampling.BOX)
+    return _by_pillow(x, change)
 
 def _jpeg(x, gen, c):
     from PIL import Image
@@ -207,8 +213,9 @@ corruptions = {
     "glass blur": (_glass_blur, ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2))),
     "motion blur": (_motion_blur, ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5))),
     "zoom blur": (_zoom_blur, (7, 12, 16, 21, 26)),  # magnifications by steps of 1%
-    "snow": (_snow, ((0.1, 0.2, 1, 0.6, 8, 3, 0.95), (0.1, 0.2, 1, 0.5, 10, 4, 0.9), (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9),
-                     (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85), (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8))),
+    "snow": (_snow, ((0.1, 0.2, 1, 0.6, 8, 3, 0.95), (0.1, 0.2, 1, 0.5, 10, 4, 0.9),
+                     (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9), (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
+                     (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8))),
     "frost": (_frost, ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45))),
     "fog": (_fog, ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75))),
     "brightness": (_brightness, (0.05, 0.1, 0.15, 0.2, 0.3)),
@@ -224,8 +231,9 @@ def corrupt(
     severity: int,    # 1 to 5
     seed: int = 0,    # of all chance
 ) -> torch.Tensor:  # uint8 [n, 3, 32, 32]
-    "Corrupt a batch as in CIFAR-10-C (arXiv 1903.12261); raises `InputError` for an unknown name, a severity outside 1 to 5, or other images."
-    if name not in corruptions: raise InputError(f"no corruption is called {name!r}: choose one of {', '.join(corruptions)}")
+    "Corrupt a batch as in CIFAR-10-C (arXiv 1903.12261); raises `InputError` for another name, severity or size."
+    if name not in corruptions:
+        raise InputError(f"no corruption is called {name!r}: choose one of {', '.join(corruptions)}")
     if severity not in range(1, 6): raise InputError(f"severity is {severity}: it must lie between 1 and 5")
     if x.dtype != torch.uint8 or x.ndim != 4 or x.shape[1:] != (3, 32, 32):
         raise InputError(f"corruptions are defined for uint8 images [n, 3, 32, 32], not {x.dtype} {list(x.shape)}")

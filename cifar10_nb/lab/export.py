@@ -69,9 +69,11 @@ def to_pt2(
     path,              # of the file to write
 ) -> Path:
     "Write the network with its preprocessing as a program of `torch.export`."
-    program = torch.export.export(Deployed(model), (_example(model),), dynamic_shapes={"images": {0: torch.export.Dim("n")}})
+    shapes = {"images": {0: torch.export.Dim("n")}}
+    program = torch.export.export(Deployed(model), (_example(model),), dynamic_shapes=shapes)
+    extra = {"cifar10_nb.json": jsonlib.dumps(model.info, sort_keys=True)}
     with tempfile.TemporaryDirectory() as d:
-        torch.export.save(program, f"{d}/model.pt2", extra_files={"cifar10_nb.json": jsonlib.dumps(model.info, sort_keys=True)})
+        torch.export.save(program, f"{d}/model.pt2", extra_files=extra)
         write_atomic(path, Path(f"{d}/model.pt2").read_bytes())
     return Path(path)
 
@@ -79,7 +81,7 @@ def to_pt2(
 def open_onnx(
     path,              # a file that cifar10_export wrote
     threads: int = 0,  # of onnxruntime; 0: as many as it likes
-):  # function: uint8 tensor [n, 3, h, w] -> float32 tensor [n, classes]; its `info` is what the file says of the network
+):  # function: uint8 tensor [n, 3, h, w] -> float32 tensor [n, classes]; its `info` is that of the network
     "Open an exported network for use; raises `InputError` for a file that is none."
     _, onnxruntime = _packages()
     if not Path(path).is_file(): raise InputError(f"there is no file {path}: make one with cifar10_export")
@@ -114,7 +116,8 @@ def disagreement(
 ) -> float:
     "The greatest difference between a probability of the network and one of its export."
     blank = torch.zeros(len(images), dtype=torch.int64)  # labels, which nobody looks at
-    ours = predict_logits(copy.deepcopy(model).cpu(), ImageSet(images, blank, model.info["classes"], "export")).softmax(1)
+    some = ImageSet(images, blank, model.info["classes"], "export")
+    ours = predict_logits(copy.deepcopy(model).cpu(), some).softmax(1)
     return float((ours - torch.cat([run(x) for x in images.split(500)])).abs().max())
 
 # %% ../../nbs/lab/05_export.ipynb #e7b00010
@@ -123,7 +126,7 @@ def to_int8(
     path,              # of the file to write
     images: torch.Tensor,  # uint8 [n, 3, h, w]: training images to measure the activations with
 ) -> Path:
-    "Quantise an ONNX file to eight bits: weights by channel, in seven of them, activations by what they are on `images`; raises `InputError` without `[export]`."
+    "Quantise an ONNX file to eight bits, weights by channel in seven of them; raises `InputError` without `[export]`."
     _packages()
     import logging
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -135,8 +138,9 @@ def to_int8(
         quant_pre_process(str(source), f"{d}/prepared.onnx", skip_symbolic_shape=True)
         before, logger = logging.root.level, logging.getLogger()
         logger.setLevel(logging.ERROR)
-        try: quantize_static(f"{d}/prepared.onnx", f"{d}/int8.onnx", Reader(), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
-                             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+        try:
+            quantize_static(f"{d}/prepared.onnx", f"{d}/int8.onnx", Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+                            reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
         finally: logger.setLevel(before)
         write_atomic(path, Path(f"{d}/int8.onnx").read_bytes())
     return Path(path)
@@ -181,7 +185,8 @@ def export_checked(
         made = export_formats[to](model, f"{d}/model.{to}")
         pictures = nn.functional.interpolate(drawn(10, 1000)[1].x, size=(model.info["size"],) * 2)
         worst = disagreement(model, open_exported(made), pictures)
-        if not worst < 1e-4: raise InputError(f"the exported network differs by {worst:.2g} from the original: this PyTorch cannot export it")
+        if not worst < 1e-4:
+            raise InputError(f"the exported network differs by {worst:.2g} from the original: this PyTorch cannot export it")
         write_atomic(path, made.read_bytes())
     return dict(images=len(pictures), disagreement=worst)
 

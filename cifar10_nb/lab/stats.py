@@ -96,7 +96,8 @@ def wilson(
     n: int,  # trials
 ) -> Interval:  # of the proportion
     "A proportion and its 95% interval (Wilson, 1927)."
-    if not 0 <= hits <= n or n < 1: raise InputError(f"{hits} hits out of {n}: hits must lie between 0 and n, and n above 0")
+    if not 0 <= hits <= n or n < 1:
+        raise InputError(f"{hits} hits out of {n}: hits must lie between 0 and n, and n above 0")
     z, p = statistics.NormalDist().inv_cdf(0.975), hits / n
     middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return Interval(p, max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n)), n)

@@ -9,10 +9,10 @@ __all__ = ['arms', 'ladder', 'studies', 'compare_models', 'ablation', 'ablation_
 # %% ../../nbs/lab/03_studies.ipynb #838013c5
 from dataclasses import replace
 
-from ..core import InputError, markdown_table
+from ..core import InputError, colours, markdown_table
 from ..evaluate import evaluate
 from ..jobs import folder_state, run_one
-from .results import _figure, _styles, mean_seconds, seconds_label
+from .results import chart, mean_seconds
 from .stats import mcnemar, mean_std, paired_difference, percent
 from ..parts.recipe import Recipe, recipes
 
@@ -26,9 +26,11 @@ def compare_models(
     "Two models on the same images: accuracies, their difference with its 95% interval, McNemar's test, classes."
     scores = [evaluate(m, images, tta) for m in (a, b)]
     right_a, right_b = ((s.logits.argmax(1) == images.y.cpu()).tolist() for s in scores)
-    gain, pairs, (in_a, in_b) = paired_difference(right_b, right_a), list(zip(right_a, right_b)), (s.per_class for s in scores)
+    gain, pairs = paired_difference(right_b, right_a), list(zip(right_a, right_b))
     only_a, only_b = pairs.count((True, False)), pairs.count((False, True))
-    classes = [dict(name=k, a=in_a[k], b=in_b[k], difference=in_b[k] - in_a[k]) for k in in_a if in_a[k] == in_a[k]]  # no nan
+    in_a, in_b = (s.per_class for s in scores)
+    classes = [dict(name=k, a=in_a[k], b=in_b[k], difference=in_b[k] - in_a[k]) for k in in_a
+               if in_a[k] == in_a[k]]  # no nan
     return dict(n=len(pairs), source=images.source, tta=tta, top1=[s.top1 for s in scores], difference=gain.mean,
                 low=gain.low, high=gain.high, only_a=only_a, only_b=only_b, p=mcnemar(only_a, only_b),
                 classes=sorted(classes, key=lambda c: c["difference"]))
@@ -41,7 +43,7 @@ def _by_name(results):
     return runs
 
 def _gain(runs, base):
-    "Paired difference in test accuracy between two rows of `_by_name`, over the seeds that both have; None if there are none."
+    "Paired difference in test accuracy between two rows of `_by_name`, over common seeds; None if there are none."
     seeds = sorted(runs.keys() & base.keys())
     return paired_difference(*([row[s]["test"]["top1"] for s in seeds] for row in (runs, base))) if seeds else None
 
@@ -49,7 +51,7 @@ def ablation(
     results: list,       # of dicts as in run.json, told apart by the name of their recipe
     base: str = "base",  # the arm to compare with
 ) -> list:  # of dicts: name, scores (of all runs), difference (an Interval, or None without common seeds)
-    "Each arm's test accuracies and its paired difference to the base over the seeds that both have: greatest loss first."
+    "Each arm's test accuracies and its paired difference to the base over common seeds: greatest loss first."
     arms = _by_name(results)
     if base not in arms: raise InputError(f"no run is called {base!r}: there are {', '.join(arms) or 'none at all'}")
     rows = [dict(name=name, scores=[r["test"]["top1"] for r in runs.values()], difference=_gain(runs, arms[base]))
@@ -74,13 +76,13 @@ def plot_ablation(
     base: str = "base",  # the arm to compare with
 ):  # matplotlib Figure: an arm a line, its difference to the base as a point with its 95% interval
     "The differences of `ablation_table` as a picture."
-    fig, ax = _figure("What a change does to the test accuracy", f"difference to {base!r} in percentage points", "")
+    fig, ax = chart("What a change does to the test accuracy", f"difference to {base!r} in percentage points", "")
     rows = [r for r in ablation(results, base) if r["name"] != base and r["difference"]]
     for i, r in enumerate(rows):
         d = r["difference"]
         bar = None if d.low is None else [[100 * (d.mean - d.low)], [100 * (d.high - d.mean)]]
-        ax.errorbar(100 * d.mean, i, xerr=bar, color=_styles[0][0], marker="o", capsize=4)
-    ax.axvline(0, color=_styles[-1][0], ls="--")
+        ax.errorbar(100 * d.mean, i, xerr=bar, color=colours[0], marker="o", capsize=4)
+    ax.axvline(0, color=colours[-1], ls="--")
     ax.set_yticks(range(len(rows)), [r["name"] for r in rows])
     ax.invert_yaxis()
     return fig
@@ -93,9 +95,10 @@ arms = {r.name: r for r in (_all,
     replace(_all, name="no MixUp", mixup=0.0),
     replace(_all, name="no label smoothing", label_smoothing=0.0),
     replace(_all, name="no weight decay", weight_decay=0.0),
-    replace(_all, name="AdamW", optimizer="adamw", lr=recipes["resnet"].lr, weight_decay=recipes["resnet"].weight_decay),
+    replace(_all, name="AdamW", **{k: getattr(recipes["resnet"], k) for k in ("optimizer", "lr", "weight_decay")}),
     replace(_all, name="constant rate", schedule="constant"),
-    replace(_all, name="crop and flip only", randaugment=(), cutout=0, mixup=0.0, label_smoothing=0.0, weight_decay=0.0))}
+    replace(_all, name="crop and flip only", randaugment=(), cutout=0, mixup=0.0, label_smoothing=0.0,
+        weight_decay=0.0))}
 
 # %% ../../nbs/lab/03_studies.ipynb #4aecbd37
 def climb(
@@ -120,8 +123,8 @@ def ladder_table(
         runs, gain = found[name].values(), _gain(found[name], found.get(base, {}))
         test, tta = (percent([r[key]["top1"] for r in runs]) for key in ("test", "test_tta"))
         pflop, seconds = mean_std([r["pflop"] for r in runs])[0], mean_seconds(runs)
-        rows.append((name if name in kept else f"({name})", len(runs), test, f"{100 * gain.mean:+.2f}" if gain else "", tta,
-                     f"{pflop:.4f}", f"{seconds:,.0f}" if seconds else "not timed"))
+        rows.append((name if name in kept else f"({name})", len(runs), test,
+                     f"{100 * gain.mean:+.2f}" if gain else "", tta, f"{pflop:.4f}", f"{seconds:,.0f}" if seconds else "not timed"))
     return markdown_table("step | runs: | test accuracy: | difference in points: | with TTA: | PFLOP: | seconds:", rows)
 
 # %% ../../nbs/lab/03_studies.ipynb #bf84f7f6
@@ -134,7 +137,8 @@ ladder = climb(_start,
     ("mirrored in turns", True, dict(flip="alternating")),
     ("crop of 2, reflected", True, dict(crop=2, crop_mode="reflect")),
     ("straight line", True, dict(schedule="linear", warmup=0.2)),
-    ("Muon", True, {k: getattr(recipes["speed"], k) for k in ("optimizer", "lr", "momentum", "rest_lr", "weight_decay")}),
+    ("Muon", True, {k: getattr(recipes["speed"], k)
+                    for k in ("optimizer", "lr", "momentum", "rest_lr", "weight_decay")}),
     ("copies, once more", True, dict(model="speed_cnn")),
     ("three steps of Newton-Schulz", False, dict(ns_steps=3)),
     ("biases faster", True, dict(bias_lr=recipes["speed"].bias_lr)),

@@ -18,14 +18,14 @@ from ..core import InputError
 
 # %% ../../nbs/machine/01_device.ipynb #0c04e05e
 def derive_seeds(
-    seed: int, # the run's seed
+    seed: int,  # the run's seed
 ) -> tuple:  # three int seeds: initialisation, order, augmentation
     "The seeds of a run's three generators."
     return tuple(torch.randint(2**60, (3,), generator=torch.Generator().manual_seed(seed)).tolist())
 
 @contextlib.contextmanager
 def seeded(
-    seed: int, # of the global generator while the block runs
+    seed: int,  # of the global generator while the block runs
 ):
     "Run a block with torch's global CPU generator seeded, and put it back afterwards: layers initialise from it."
     with torch.random.fork_rng(devices=[]):
@@ -34,7 +34,7 @@ def seeded(
 
 # %% ../../nbs/machine/01_device.ipynb #ebbcd36a
 def pick_device(
-    name: str = "auto", # "auto", "cpu", "cuda", "cuda:1", "mps", ...
+    name: str = "auto",  # "auto", "cpu", "cuda", "cuda:1", "mps", ...
 ) -> torch.device:
     "The device called `name`; raises `InputError` if this machine has none like it."
     if name == "auto":
@@ -66,12 +66,13 @@ def tune_malloc() -> bool:  # did the C library take the settings?
 def prepare_device(
     device: torch.device,
 ):
-    "Set up this process: the allocator keeps memory on a CPU; on an NVIDIA GPU, cuDNN keeps the fastest algorithm for each shape."
+    "Set up this process: an allocator that keeps memory, or on an NVIDIA GPU cuDNN's fastest algorithm for each shape."
     if device.type == "cpu": tune_malloc()
     if device.type == "cuda":
         torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True
 
+# %% ../../nbs/machine/01_device.ipynb #d44a00ec
 @contextlib.contextmanager
 def tf32(
     allowed: bool,  # may an NVIDIA GPU round the factors of products in single precision to TF32?
@@ -96,6 +97,7 @@ def cpu_name(
     numbers = [f"{k.split()[-1]} {values[k]}" for k in ("cpu family", "model") if k in values]
     return f"{name} ({', '.join(numbers)})" if name and numbers and not re.search(r"\d", name) else name
 
+# %% ../../nbs/machine/01_device.ipynb #488ce7f0
 def device_name(
     device: torch.device,
 ) -> str:
@@ -111,7 +113,8 @@ def device_info(
     bf16: bool,  # is bfloat16 computed in?
 ) -> dict:  # type, name, threads, precision
     "What a run or a benchmark ran on."
-    return dict(type=device.type, name=device_name(device), threads=torch.get_num_threads(), precision="bf16" if bf16 else "fp32")
+    precision = "bf16" if bf16 else "fp32"
+    return dict(type=device.type, name=device_name(device), threads=torch.get_num_threads(), precision=precision)
 
 def slug(
     text,  # anything that `str` takes
@@ -123,4 +126,5 @@ def device_slug(
     device: dict,  # as in run.json
 ) -> str:  # such as cuda-nvidia-h200-bf16-compiled
     "A device's name for use in names of files: type, model, precision, and `compiled` if the network was."
-    return slug("-".join([*(device[k] for k in ("type", "name", "precision")), *(["compiled"] if "compiled" in device else [])]))
+    words = [device[k] for k in ("type", "name", "precision")] + ["compiled"] * ("compiled" in device)
+    return slug("-".join(words))

@@ -34,11 +34,12 @@ class Graphed:
     ): self.step, self.model, self.kept = step, model, {}
 
     def __call__(self, x, y):
-        kept = self.kept.setdefault((x.shape, y.shape, self.model.training, getattr(self.model, "freeze", False)), dict(steps=0))
+        kind = x.shape, y.shape, self.model.training, getattr(self.model, "freeze", False)
+        kept = self.kept.setdefault(kind, dict(steps=0))
         kept["steps"] += 1
         if kept["steps"] <= eager_steps:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*capturable=True")  # of Adam, which does not know what is to come
+            with warnings.catch_warnings():  # of Adam, which does not know that it will be recorded
+                warnings.filterwarnings("ignore", message=".*capturable=True")
                 return self.step(x, y)
         if "graph" not in kept: self.record(kept, x, y)
         kept["x"].copy_(x)
@@ -61,7 +62,7 @@ class Graphed:
 compile_modes = {"default": "default", "max-autotune": "max-autotune-no-cudagraphs"}  # graphs are recorded by Graphed
 
 def check_mode(
-    mode: str, # of torch.compile, or "": do not compile
+    mode: str,  # of torch.compile, or "": do not compile
 ):
     "Raise `InputError` for a mode that there is not."
     if mode and mode not in compile_modes:
@@ -83,6 +84,7 @@ def rehearse(
     kept = {k: v.clone() for k, v in trainer.model.state_dict().items()}
     x, y, index = next(iter(trainer.batches))
     epochs = {trainer.recipe.size_at(e, trainer.train.size): e for e in range(trainer.recipe.epochs)}
+    trainer.set_lr(trainer.recipe.lr)  # where a recorded step will look for it
     try:
         for trainer.epoch in epochs.values():
             for _ in range(eager_steps + 2): trainer.step(*trainer.prepare(x, y, index))

@@ -30,7 +30,8 @@ def init_ranks(
         if here > n: raise InputError(f"{here} processes cannot share {n} GPUs: start as many as there are GPUs")
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     place = pick_device(device)
-    if place.type not in ("cpu", "cuda"): raise InputError(f"several processes need --device cpu or NVIDIA GPUs, not {place.type}")
+    if place.type not in ("cpu", "cuda"):
+        raise InputError(f"several processes need --device cpu or NVIDIA GPUs, not {place.type}")
     if place.type == "cuda": torch.cuda.set_device(place)
     if not dist.is_initialized(): dist.init_process_group("cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo")
     return str(place)

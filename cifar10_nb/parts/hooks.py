@@ -18,27 +18,39 @@ from .transfer import FrozenFeatures, HeadFirst
 
 # %% ../../nbs/parts/06_hooks.ipynb #2c8cd9c1
 class Average:
-    "An exponential moving average of weights and buffers counts in the end: average = decay * average + (1 - decay) * weights."
-    def __init__(self, decay: float): self.decay = decay
+    "An exponential moving average of weights and buffers counts in the end: decay * average + (1 - decay) * weights."
+    def __init__(self,
+        decay: float,  # per step
+    ): self.decay = decay
+
     def before_fit(self, t):
+        "Begin with a copy of the network, which is the run's `final` network from now on."
         from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
         self.average = AveragedModel(t.model, multi_avg_fn=get_ema_multi_avg_fn(self.decay), use_buffers=True)
         t.final = self.average.module
+
     def after_step(self, t, index, losses): self.average.update_parameters(t.model)
     def state_dict(self): return self.average.state_dict()
     def load_state_dict(self, state): self.average.load_state_dict(state)
 
 # %% ../../nbs/parts/06_hooks.ipynb #86fd5ca7
 class EarlyStopping:
-    "Stop when held-out accuracy has not improved for `patience` epochs, and take the best epoch's weights."
-    def __init__(self, patience: int): self.patience, self.epoch, self.top1, self.state = patience, 0, -1.0, None
+    "Stop when held-out accuracy has not improved for some epochs, and take the best epoch's weights."
+    def __init__(self,
+        patience: int,  # epochs without a better one
+    ): self.patience, self.epoch, self.top1, self.state = patience, 0, -1.0, None
+
     def before_fit(self, t):
+        "Without held-out images there is nothing to go by; raises `InputError`."
         if not t.valid: raise InputError("early stopping needs held-out images: pass valid")
+
     def after_epoch(self, t):
+        "Keep the weights if they are the best so far, or stop if it has been too long."
         if (top1 := t.history[-1]["valid_top1"]) > self.top1:
             self.epoch, self.top1 = t.epoch, top1
             self.state = {k: v.detach().clone() for k, v in t.final.state_dict().items()}
-        t.best_epoch, t.stop = self.epoch, t.epoch - self.epoch >= self.patience
+        t.best_epoch, t.stop = self.epoch, t.stop or t.epoch - self.epoch >= self.patience
+
     def after_fit(self, t): t.final.load_state_dict(self.state)
     def state_dict(self): return dict(epoch=self.epoch, top1=self.top1, state=self.state)
     def load_state_dict(self, state): vars(self).update(state)
@@ -47,11 +59,14 @@ class EarlyStopping:
 class Hardest:
     "Train on the images with the largest losses; one that was not seen has an infinite loss."
     def before_fit(self, t): self.losses = torch.full((len(t.train),), math.inf, device=t.device)
+
     def before_epoch(self, t):
+        "Choose the images of the epoch: as many as the recipe says."
         n = t.recipe.epoch_size(t.epoch, len(t.train))
         hardest = self.losses.argsort(descending=True, stable=True)[:n].sort().values
         t.batches.subset = hardest if n < len(t.train) else None
         self.losses[hardest] = math.inf
+
     def after_step(self, t, index, losses): self.losses[index] = losses.float()
     def state_dict(self): return dict(losses=self.losses)
     def load_state_dict(self, state): self.losses.copy_(state["losses"])
@@ -61,25 +76,30 @@ class Progress:
     "A progress bar that counts images and shows the latest accuracy, held-out if there is one."
     @contextlib.contextmanager
     def running(self, t):
+        "Show the bar while `fit` runs, on rank 0."
         from tqdm.auto import tqdm
         drop = lambda n: n - (n % t.batches.batch_size if t.batches.drop_last else 0)
         total = sum(drop(t.recipe.epoch_size(e, len(t.train))) for e in range(t.recipe.epochs))
         in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules  # a log needs no ten lines a second
         with tqdm(total=total, initial=t.seen + t.totals["seen"], unit=" images", unit_scale=True, desc=t.recipe.name,
                   mininterval=10 if in_log else 0.2, disable=t.rank > 0) as self.bar: yield
+
     def after_step(self, t, index, losses):
+        "Count the images; show the loss where reading it costs nothing."
         self.bar.update(len(index))
         if t.device.type == "cpu": self.show(t, t.epoch + 1, losses.mean())
+
     def after_epoch(self, t): self.show(t, t.epoch, t.history[-1]["train_loss"])
+
     def show(self, t, epoch, loss):
-        rows = t.history[-1:]
-        accuracy = {"accuracy": f"{r.get('valid_top1', r['train_top1']):.1%}" for r in rows}
+        "Write epoch, loss and the last epoch's accuracy behind the bar."
+        accuracy = {"accuracy": f"{r.get('valid_top1', r['train_top1']):.1%}" for r in t.history[-1:]}
         self.bar.set_postfix(epoch=epoch, loss=f"{loss:.3f}", **accuracy, refresh=False)
 
 # %% ../../nbs/parts/06_hooks.ipynb #28e8a08b
 def recipe_hooks(
     recipe: Recipe,
-):  # yields hooks
+):  # a generator of hooks
     "What a recipe adds to the loop."
     if recipe.head_epochs: yield HeadFirst(recipe.head_epochs)
     if recipe.features_once: yield FrozenFeatures()

@@ -14,8 +14,8 @@ from ..machine.device import tf32
 
 # %% ../../nbs/parts/03_muon.ipynb #486e28f1
 def newton_schulz(
-    square: torch.Tensor, # float [k, n, n]: x @ x.T of k matrices x
-    steps: int,           # of the iteration
+    square: torch.Tensor,  # float [k, n, n]: x @ x.T of k matrices x
+    steps: int,            # of the iteration
 ) -> torch.Tensor:  # float [k, n, n]: what each x has to be multiplied by
     "All steps of the Newton-Schulz iteration (Jordan et al., 2024), as one matrix for each x."
     diagonal = lambda m: m.diagonal(dim1=-2, dim2=-1)
@@ -57,14 +57,15 @@ class Muon(torch.optim.Optimizer):
     @tf32(True)
     def step(self):
         "Update the weights from their gradients."
-        for group in self.param_groups:  # torch._foreach_* does a thing to all tensors of a list, as torch's own optimisers do: on a GPU at once
+        for group in self.param_groups:  # torch._foreach_* works on all tensors of a list, on a GPU at once
             if not (params := [p for p in group["params"] if p.grad is not None]): continue
             for p in params:
                 if "momentum" not in self.state[p]: self.state[p]["momentum"] = torch.zeros_like(p)
             grads, buffers = [p.grad for p in params], [self.state[p]["momentum"] for p in params]
             torch._foreach_mul_(buffers, group["momentum"])
             torch._foreach_add_(buffers, grads)
-            updates = [u.movedim(1, -1) for u in torch._foreach_add(grads, buffers, alpha=group["momentum"])]  # channels last, as in memory
+            updates = torch._foreach_add(grads, buffers, alpha=group["momentum"])
+            updates = [u.movedim(1, -1) for u in updates]  # channels last, as in memory
             for p, norm in zip(params, torch._foreach_norm(params)): p.mul_(len(p) ** 0.5 / norm)
             matrices = orthogonalize(*(u.flatten(1) for u in updates), steps=self.ns_steps)
             updates = [m.reshape(u.shape).movedim(-1, 1) for m, u in zip(matrices, updates)]
@@ -74,6 +75,7 @@ class Muon(torch.optim.Optimizer):
 @patch(as_prop=True)
 def flops(self: Muon) -> int:
     "Floating-point operations in the matrix products of one step, counted by `torch.utils.flop_counter`."
+    params = [p for g in self.param_groups for p in g["params"]]
     with FlopCounterMode(display=False) as counter:
-        orthogonalize(*(torch.empty(p.shape, device="meta").flatten(1) for g in self.param_groups for p in g["params"]), steps=self.ns_steps)
+        orthogonalize(*(torch.empty(p.shape, device="meta").flatten(1) for p in params), steps=self.ns_steps)
     return counter.get_total_flops()

@@ -22,32 +22,32 @@ from .randaugment import RandAugment
 class Recipe:
     "Everything that decides a training run, and nothing that doesn't; raises `InputError` for impossible values."
     name: str = "small"             # what it is called in `recipes`
-    model: str = "small_cnn"        # a key of `models`
+    model: str = "small_cnn"        # the network: a key of `models`, or the name of your own
     pretrained: bool = False        # start from ImageNet weights? (networks that have some)
     freeze: bool = False            # train the head only? (the same networks)
-    head_epochs: int = 0            # so many epochs train the head only, before all layers do (the same networks)
-    normalize: str = "data"         # "data": mean and std of the training images; "imagenet": ImageNet's; "symmetric": -1 to 1
+    head_epochs: int = 0            # epochs that train the head only, before all layers are trained (the same networks)
+    normalize: str = "data"         # mean and std: "data": of the training images; "imagenet"; "symmetric": -1 to 1
     epochs: int = 10                # passes over the training images
     batch_size: int = 128           # images a step
-    micro_batch: int = 0            # of which so many go through the network at a time; 0: all
+    micro_batch: int = 0            # gradient accumulation: images a forward pass; 0: the whole batch
     optimizer: str = "sgd"          # "sgd" (Nesterov), "adamw", "adam" or "muon"
     lr: float = 0.1                 # learning rate at its peak
     momentum: float = 0.9           # of SGD and Muon
     rest_lr: float = 0.02           # Muon: learning rate of AdamW on all but convolutions and biases, as a share of lr
     bias_lr: float = 0.02           # Muon: the same of AdamW on biases and scales
     ns_steps: int = 5               # Muon: steps of its Newton-Schulz iteration
-    weight_decay: float = 5e-4      # on weights of layers; decoupled from the gradient in AdamW
+    weight_decay: float = 5e-4      # of the weights of layers; decoupled from the gradient in AdamW
     decay_all: bool = False         # decay biases and normalisation layers too?
     schedule: str = "cosine"        # after warm-up: "cosine" or "linear" to zero, or "constant"
     warmup: float = 0.0             # epochs of linear warm-up from zero
-    sizes: tuple = ()               # progressive resizing: image sizes in pixels, each for an equal part of the epochs; (): none
-    hardest: tuple = ()             # shares of the images to train on, each for an equal part of the epochs: those with the largest losses; (): all
-    crop: int = 0                   # random crop after padding by so many pixels; 0: none
+    sizes: tuple = ()               # progressive resizing: image sizes, each for an equal part of the epochs; (): none
+    hardest: tuple = ()             # selective backprop: share of the images, those of largest loss, in each part of the run; (): all
+    crop: int = 0                   # random crop after padding by this many pixels; 0: none
     crop_mode: str = "zero"         # what the padding holds: "zero" or "reflect"
     flip: str = "none"              # horizontal flip: "none", "random" or "alternating"
     randaugment: tuple = ()         # (number of operations, magnitude of 0 to 30); (): none
     cutout: int = 0                 # side of the square that Cutout covers, in pixels; 0: none
-    cutout_fill: str = "black"      # what covers it: "black", as in the original project, or "mean", the training images' mean colour
+    cutout_fill: str = "black"      # what covers it: "black", as in the original project, or the "mean" colour
     mixup: float = 0.0              # alpha of MixUp's Beta distribution; 0: none
     cutmix: float = 0.0             # alpha of CutMix's Beta distribution; 0: none
     label_smoothing: float = 0.0    # share of the label spread over all classes
@@ -56,7 +56,7 @@ class Recipe:
     ema: float = 0.0                # decay per step of a moving average of the weights; 0: none
     tta: str = "flip"               # test-time augmentation of the second test score: "flip" (2 views) or "full" (6)
     valid: float = 0.1              # share of the training images held out for selection and curves
-    images: int = 0                 # train on so many of the others, every class in proportion; 0: on all of them
+    images: int = 0                 # train on this many of the others, every class in proportion; 0: on all of them
     patience: int = 0               # epochs without a better validation accuracy before stopping; 0: never stop
 
     def __post_init__(self):
@@ -69,10 +69,12 @@ class Recipe:
         return f"Recipe({', '.join([repr(self.name), *changed])})"
 
 # %% ../../nbs/parts/01_recipe.ipynb #dba1a6a8
-_choices = dict(normalize=("data", "imagenet", "symmetric"), optimizer=("sgd", "adamw", "adam", "muon"), schedule=("cosine", "linear", "constant"),
-    crop_mode=("zero", "reflect"), cutout_fill=("black", "mean"), flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"))
-_ranges = dict(epochs=(1, 10_000), head_epochs=(0, 10_000), batch_size=(1, 1_000_000), micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1),
-    rest_lr=(0, 1e6), bias_lr=(0, 1e6), ns_steps=(1, 100), weight_decay=(0, 100), warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
+_choices = dict(normalize=("data", "imagenet", "symmetric"), optimizer=("sgd", "adamw", "adam", "muon"),
+    schedule=("cosine", "linear", "constant"), crop_mode=("zero", "reflect"), cutout_fill=("black", "mean"),
+    flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"))
+_ranges = dict(epochs=(1, 10_000), head_epochs=(0, 10_000), batch_size=(1, 1_000_000), micro_batch=(0, 1_000_000),
+    lr=(1e-12, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), bias_lr=(0, 1e6), ns_steps=(1, 100), weight_decay=(0, 100),
+    warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
     clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), images=(0, 10**9), patience=(0, 10_000))
 
 @patch
@@ -87,18 +89,32 @@ def check(self: Recipe):
             raise InputError(f"{name} is {getattr(self, name)}: it must lie between {low:g} and {high:g}")
         if isinstance(getattr(Recipe, name), int) and not isinstance(getattr(self, name), int):
             raise InputError(f"{name} is {getattr(self, name)}: it must be a whole number")
+    self.check_lists()
+    self.check_together()
+
+# %% ../../nbs/parts/01_recipe.ipynb #325b844c
+@patch
+def check_lists(self: Recipe):
+    "Raise `InputError` for sizes, shares or settings of RandAugment that are impossible."
     if not all(isinstance(s, int) and 8 <= s <= 1024 for s in self.sizes):
         raise InputError(f"sizes is {self.sizes}: each must be a whole number between 8 and 1024")
     if not all(isinstance(s, (int, float)) and 0 < s <= 1 for s in self.hardest):
         raise InputError(f"hardest is {self.hardest}: each must be a share above 0, up to 1")
     if self.randaugment:
-        if len(self.randaugment) != 2: raise InputError(f"randaugment is {self.randaugment}: give a number of operations and a magnitude")
+        if len(self.randaugment) != 2:
+            raise InputError(f"randaugment is {self.randaugment}: give a number of operations and a magnitude")
         RandAugment(*self.randaugment)
+
+@patch
+def check_together(self: Recipe):
+    "Raise `InputError` for values that are possible each, but not together."
     if self.warmup > self.epochs: raise InputError(f"warmup is {self.warmup:g} epochs: the run has only {self.epochs}")
-    if self.head_epochs > self.epochs: raise InputError(f"head_epochs is {self.head_epochs}: the run has only {self.epochs}")
-    if self.head_epochs and self.freeze: raise InputError(f"head_epochs is {self.head_epochs}, and freeze is on: the head is all that trains")
+    head = f"head_epochs is {self.head_epochs}"
+    if self.head_epochs > self.epochs: raise InputError(f"{head}: the run has only {self.epochs}")
+    if self.head_epochs and self.freeze: raise InputError(f"{head}, and freeze is on: the head is all that trains")
     if (self.pretrained or self.freeze or self.head_epochs) and self.model not in with_weights:
-        raise InputError(f"pretrained, freeze and head_epochs are for {', '.join(with_weights)}: there are no weights for {self.model}")
+        raise InputError(f"pretrained, freeze and head_epochs are for {', '.join(with_weights)}: "
+                         f"there are no weights for {self.model}")
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
@@ -158,7 +174,8 @@ def augmentation(self: Recipe,
     if self.crop: steps.append(RandomCrop(self.crop, self.crop_mode))
     if self.flip != "none": steps.append(HorizontalFlip(self.flip, seed))
     if self.randaugment: steps.append(RandAugment(*self.randaugment))
-    if self.cutout: steps.append(Cutout(self.cutout, 0 if self.cutout_fill == "black" else tuple(255 * m for m in info["mean"])))
+    fill = 0 if self.cutout_fill == "black" else tuple(255 * m for m in info["mean"])
+    if self.cutout: steps.append(Cutout(self.cutout, fill))
     steps.append(Normalize(info["mean"], info["std"]))
     if self.mixup: steps.append(MixUp(self.mixup, n))
     if self.cutmix: steps.append(CutMix(self.cutmix, n))
@@ -186,16 +203,18 @@ recipes = {r.name: r for r in (
         warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16, label_smoothing=0.1),
     Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.05, warmup=5, crop=4, flip="random",
         randaugment=(2, 7), cutout=16, mixup=0.2, label_smoothing=0.1, patience=8),
-    Recipe("speed", model="speed_cnn", epochs=15, batch_size=1500, micro_batch=750, optimizer="muon", lr=0.2, momentum=0.65, rest_lr=0.02, bias_lr=0.1,
-        ns_steps=3, weight_decay=0.0, schedule="linear", warmup=0.45, sizes=5 * (24,) + 3 * (28,) + 2 * (32,), hardest=(1, 0.74, 0.74),
-        crop=2, crop_mode="reflect", flip="alternating", label_smoothing=0.1, tta="full", valid=0.0))}
-recipes["quick"] = replace(recipes["speed"], name="quick", epochs=4, batch_size=500, micro_batch=250, ns_steps=5, warmup=0.1,
-    sizes=(20, 24, 28, 32), hardest=(1, 1, 0.7, 0.5), valid=0.04)
-recipes["speed95"] = replace(recipes["speed"], name="speed95", model="speed_cnn_wide", epochs=15, warmup=0.3, batch_size=1000, micro_batch=0,
-    sizes=(24, 28, 32), hardest=(), label_smoothing=0.2)
-recipes["speed96"] = replace(recipes["speed95"], name="speed96", model="speed_cnn_deep", epochs=48, warmup=0.36, sizes=(24, 28, 32, 32), crop=4,
-    cutmix=0.5, label_smoothing=0.1)
+    Recipe("speed", model="speed_cnn", epochs=15, batch_size=1500, micro_batch=750, optimizer="muon", lr=0.2, momentum=0.65,
+        rest_lr=0.02, bias_lr=0.1, ns_steps=3, weight_decay=0.0, schedule="linear", warmup=0.45,
+        sizes=5 * (24,) + 3 * (28,) + 2 * (32,), hardest=(1, 0.74, 0.74), crop=2, crop_mode="reflect", flip="alternating",
+        label_smoothing=0.1, tta="full", valid=0.0))}
+recipes["quick"] = replace(recipes["speed"], name="quick", epochs=4, batch_size=500, micro_batch=250, ns_steps=5,
+    warmup=0.1, sizes=(20, 24, 28, 32), hardest=(1, 1, 0.7, 0.5), valid=0.04)
+recipes["speed95"] = replace(recipes["speed"], name="speed95", model="speed_cnn_wide", epochs=15, warmup=0.3,
+    batch_size=1000, micro_batch=0, sizes=(24, 28, 32), hardest=(), label_smoothing=0.2)
+recipes["speed96"] = replace(recipes["speed95"], name="speed96", model="speed_cnn_deep", epochs=48, warmup=0.36,
+    sizes=(24, 28, 32, 32), crop=4, cutmix=0.5, label_smoothing=0.1)
 
+# %% ../../nbs/parts/01_recipe.ipynb #79a4c73d
 def get_recipe(
     name: str,    # a key of `recipes`
     **overrides,  # fields to change; None means as it is
@@ -210,7 +229,8 @@ def get_recipe(
     return replace(recipe, **overrides)
 
 # %% ../../nbs/parts/01_recipe.ipynb #0f6a6d09
-recipes["transfer_lite"] = Recipe("transfer_lite", model="efficientnet_lite0", pretrained=True, head_epochs=1, normalize="symmetric",
-    epochs=4, batch_size=64, optimizer="adamw", lr=5e-4, weight_decay=0.01, warmup=0.1, flip="random", label_smoothing=0.1, precision="fp32")
-recipes["transfer_lite_frozen"] = replace(recipes["transfer_lite"], name="transfer_lite_frozen", freeze=True, head_epochs=0,
-    epochs=20, batch_size=256, lr=2e-3, warmup=0, label_smoothing=0.0)
+recipes["transfer_lite"] = Recipe("transfer_lite", model="efficientnet_lite0", pretrained=True, head_epochs=1,
+    normalize="symmetric", epochs=4, batch_size=64, optimizer="adamw", lr=5e-4, weight_decay=0.01, warmup=0.1,
+    flip="random", label_smoothing=0.1, precision="fp32")
+recipes["transfer_lite_frozen"] = replace(recipes["transfer_lite"], name="transfer_lite_frozen", freeze=True,
+    head_epochs=0, epochs=20, batch_size=256, lr=2e-3, warmup=0, label_smoothing=0.0)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['save_tree', 'load_tree', 'checkpoints', 'newest_checkpoint', 'read_checkpoint', 'Interrupted', 'deferred_interrupt',
-           'Checkpoints']
+           'Pause', 'Checkpoints']
 
 # %% ../../nbs/record/02_checkpoint.ipynb #49b5226a
 import contextlib
@@ -32,7 +32,7 @@ def _flatten(tree, tensors):
     if isinstance(tree, (list, tuple)): return [_flatten(v, tensors) for v in tree]
     if not torch.is_tensor(tree): return tree
     last = tree.ndim == 4 and not tree.is_contiguous() and tree.is_contiguous(memory_format=torch.channels_last)
-    tensors.append(tree.detach().cpu().contiguous())
+    tensors.append(tree.detach().cpu().clone(memory_format=torch.contiguous_format))
     return {"tensor": len(tensors) - 1, "channels_last": last}
 
 def _unflatten(tree, tensors):
@@ -79,6 +79,7 @@ def newest_checkpoint(
         print(f"warning: {path} is damaged and passed over", file=sys.stderr)
     if found: raise InputError(f"all checkpoints in {folder} are damaged: remove them to start again from the beginning")
 
+# %% ../../nbs/record/02_checkpoint.ipynb #60d78aed
 def read_checkpoint(
     path,  # of a checkpoint
 ) -> dict:  # with a Recipe under "recipe"
@@ -92,7 +93,7 @@ def read_checkpoint(
 
 # %% ../../nbs/record/02_checkpoint.ipynb #a2349618
 class Interrupted(KeyboardInterrupt):
-    "Ctrl-C during a run, after its checkpoint was written."
+    "Ctrl-C during a run, after the step that it hit was finished."
 
 @contextlib.contextmanager
 def deferred_interrupt(
@@ -111,8 +112,22 @@ def deferred_interrupt(
     try: yield
     finally: restore()
 
+# %% ../../nbs/record/02_checkpoint.ipynb #fb8717f2
+class Pause:
+    "Answer Ctrl-C between two steps, with `Interrupted`; the trainer's next `fit` goes on from there."
+    asked, order = False, 1  # called after all other hooks
+
+    def running(self, t):
+        "While `fit` runs, the first Ctrl-C is noted."
+        self.asked = False
+        return deferred_interrupt(lambda: setattr(self, "asked", True))
+
+    def after_step(self, t, index, losses):
+        "Stop, if any rank was asked to."
+        if any_rank(self.asked): raise Interrupted(f"stopped after step {t.n_steps}; to go on: call fit() of this trainer")
+
 # %% ../../nbs/record/02_checkpoint.ipynb #8b986a3b
-class Checkpoints:
+class Checkpoints(Pause):
     "Write a checkpoint every few minutes and after each epoch; go on from the newest one; raises `InputError`."
     def __init__(self,
         folder,              # of the run; made when something is written
@@ -121,24 +136,23 @@ class Checkpoints:
     ): self.folder, self.data, self.every, self.asked = Path(folder), data, 60 * minutes, False
 
     def before_fit(self, t):
-        self.due, self.images = time.monotonic() + self.every, t.train.digest()
+        "Go on from the newest checkpoint, if there is one."
+        self.due, self.images = time.monotonic() + self.every, t.digests["train"]
         t.folder = self.folder
         if not (path := newest_checkpoint(self.folder)): return
         state = read_checkpoint(path)
         if (state["recipe"], state["seed"], state.get("images")) != (t.recipe, t.seed, self.images):
-            raise InputError(f"{self.folder} holds an unfinished run of another recipe, seed or images: choose another folder")
+            raise InputError(f"{self.folder} holds an unfinished run of another recipe, seed or images: "
+                             "choose another folder")
         try: t.load_state_dict(state["state"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as e:
-            raise InputError(f"{path} was not written by this version of the package: remove it, or choose another folder") from e
-
-    def running(self, t):
-        self.asked = False
-        return deferred_interrupt(lambda: setattr(self, "asked", True))
+            raise InputError(f"{path} was not written by this version of the package: remove it, or choose another "
+                             "folder") from e
 
 # %% ../../nbs/record/02_checkpoint.ipynb #639f10df
 @patch
 def after_step(self: Checkpoints, t, index, losses):
-    "Inside an epoch, save when it is time, or when any rank was asked to stop."
+    "Inside an epoch, save when it is time, or when any rank was asked to stop; at its end, `after_epoch` does."
     asked = any_rank(self.asked)
     if t.batches.done < len(t.batches) and (asked or time.monotonic() > self.due):
         with t.timer.paused(): self.save(t, asked)

@@ -1,0 +1,59 @@
+"What several test modules share: a folder of drawn images with a run in it, and commands in a process of their own."
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from folders import write_images
+
+from cifar10_nb.record.checkpoint import Checkpoints, Interrupted
+from cifar10_nb.train import Trainer
+
+
+def run(command, *args, cwd, env=None):
+    "A command in a process of its own."
+    script = Path(sys.executable).parent / command
+    return subprocess.run([script, *map(str, args)], cwd=cwd, text=True, capture_output=True, env={**os.environ, **(env or {})})
+
+
+def one_line(done, *words):
+    "The answer to a mistake: exit code 2, nothing on stdout, one line on stderr that names it."
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for w in words: assert w in done.stderr
+
+
+def one_step_further(recipe, train, valid, folder, seed=0, device="cpu", **kwargs):
+    """Go on from the newest checkpoint in `folder` with a trainer of its own, and stop after a step as Ctrl-C does.
+
+    The finished run, or None if it was stopped. This is the only place that knows how a run is interrupted.
+    """
+    hook = Checkpoints(folder)
+    trainer = Trainer(recipe, train, valid, seed, device, [hook], **kwargs)
+    hook.running = lambda t: contextlib.nullcontext(setattr(hook, "asked", True))
+    try: return trainer.fit()
+    except Interrupted: return None
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    "A folder with images/train and images/test (ten classes, 200 and 50 images) and a cache of its own."
+    root = tmp_path_factory.mktemp("commands")
+    write_images(root / "images", 200, 50)
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        m.delenv("CIFAR10_NB_DATA", raising=False)
+        yield root
+
+
+@pytest.fixture(scope="module")
+def trained(here):
+    "What cifar10_train said of a run of two epochs, whose folder is `first`."
+    args = ("--data", "images", "--epochs", 2, "--batch-size", 20, "--out", "first", "--json")
+    done = run("cifar10_train", *args, cwd=here)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
