@@ -14,7 +14,7 @@ extras["dev"] += extras["export"] + extras["transfer"]  # the tests export, and 
 
 
 class BuildWithResults(build_py):
-    "Puts a copy of results/ into the package, for `cifar10_nb.results.results_folder` where there is no clone."
+    "Puts a copy of results/ into the package, for `cifar10_nb.lab.results.results_folder` where there is no clone."
 
     def run(self):
         super().run()

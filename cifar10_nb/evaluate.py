@@ -20,18 +20,25 @@ from .sources.pictures import open_image
 # %% ../nbs/04_evaluate.ipynb #581691e0
 _train_colour, _valid_colour = "#4477aa", "#ee6677"  # told apart with any kind of colour vision
 
+def _is_plain(recipe):
+    "Does a recipe (as a dict) leave its training images as they are?"
+    changes = "crop", "flip", "randaugment", "cutout", "mixup", "cutmix"
+    return not any(recipe.get(k) not in (None, "none", 0, [], ()) for k in changes)
+
 def plot_history(
     run,  # a Run, or a dict read from run.json
 ):  # matplotlib Figure: loss and accuracy by epoch
     "Learning curves of a run: loss and top-1 accuracy on training and held-out images."
     import matplotlib.pyplot as plt
     rows, recipe = (run["history"], run["recipe"]) if isinstance(run, dict) else (run.history, asdict(run.recipe))
-    plain = not any(recipe.get(k) not in (None, "none", 0, [], ()) for k in ("crop", "flip", "randaugment", "cutout", "mixup", "cutmix"))
+    parts = dict(train=("training" if _is_plain(recipe) else "training (augmented)", _train_colour, "o"),
+                 valid=("held out", _valid_colour, "s"))
     fig, axes = plt.subplots(1, 2, figsize=(8, 2.8), dpi=90, layout="constrained")
     for ax, key, name in zip(axes, ("loss", "top1"), ("loss", "top-1 accuracy")):
-        for part, label, colour, mark in (("train", "training" + ("" if plain else " (augmented)"), _train_colour, "o"), ("valid", "held out", _valid_colour, "s")):
-            if f"{part}_{key}" in rows[0]:
-                ax.plot([r["epoch"] for r in rows], [r[f"{part}_{key}"] for r in rows], color=colour, marker=mark, ms=3, label=label)
+        for part, (label, colour, mark) in parts.items():
+            if f"{part}_{key}" not in rows[0]: continue
+            epochs, values = zip(*((r["epoch"], r[f"{part}_{key}"]) for r in rows))
+            ax.plot(epochs, values, color=colour, marker=mark, ms=3, label=label)
         ax.set(title=name.capitalize(), xlabel="epoch", ylabel=name)
         ax.xaxis.get_major_locator().set_params(integer=True)
     axes[0].legend()
@@ -60,16 +67,6 @@ class Scores:
         rows = zip(self.per_class, self.confusion)
         return {name: wilson(row[i], sum(row)) for i, (name, row) in enumerate(rows) if sum(row)}
 
-# %% ../nbs/04_evaluate.ipynb #52499778
-@patch
-def to_dict(self: Scores) -> dict:  # ready for JSON; the three scores under "test", 95% intervals as [low, high]
-    "Everything but the logits."
-    d = {k: getattr(self, k) for k in ("n", "source", "tta", "per_class", "confusion")}
-    d["per_class"] = {k: None if v != v else v for k, v in self.per_class.items()}
-    classes = {k: dict(right=round(i.mean * i.n), n=i.n, interval=[i.low, i.high]) for k, i in self.intervals.items()}
-    return dict(test=dict(top1=self.top1, top5=self.top5, loss=self.loss), interval=list(self.interval[1:3]),
-                classes=classes, **d)
-
 # %% ../nbs/04_evaluate.ipynb #c8a78ce8
 def evaluate(
     model: torch.nn.Module,  # trained, with `info`: from fit or load_model
@@ -80,7 +77,8 @@ def evaluate(
     from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
     names = model.info["classes"]
     if list(images.classes) != list(names):
-        raise InputError(f"these weights know other classes ({', '.join(names)}) than the images have ({', '.join(images.classes)})")
+        known, given = ", ".join(names), ", ".join(images.classes)
+        raise InputError(f"these weights know other classes ({known}) than the images have ({given})")
     logits, y = predict_logits(model, images, tta), images.y.cpu()
     each = multiclass_accuracy(logits, y, len(names), average="none")
     confusion = multiclass_confusion_matrix(logits, y, len(names))
@@ -88,6 +86,16 @@ def evaluate(
     per_class = {n: float(a) if s else float("nan") for n, a, s in zip(names, each, seen)}
     return Scores(**score(logits, y), n=len(y), source=images.source, tta=tta, per_class=per_class,
                   confusion=confusion.tolist(), logits=logits)
+
+# %% ../nbs/04_evaluate.ipynb #52499778
+@patch
+def to_dict(self: Scores) -> dict:  # ready for JSON; the three scores under "test", 95% intervals as [low, high]
+    "Everything but the logits."
+    d = {k: getattr(self, k) for k in ("n", "source", "tta", "per_class", "confusion")}
+    d["per_class"] = {k: None if v != v else v for k, v in self.per_class.items()}
+    classes = {k: dict(right=round(i.mean * i.n), n=i.n, interval=[i.low, i.high]) for k, i in self.intervals.items()}
+    return dict(test=dict(top1=self.top1, top5=self.top5, loss=self.loss), interval=list(self.interval[1:3]),
+                classes=classes, **d)
 
 # %% ../nbs/04_evaluate.ipynb #dfe76619
 def plot_per_class(
@@ -98,10 +106,12 @@ def plot_per_class(
     fig, ax = plt.subplots(figsize=(8, 2.8), dpi=90, layout="constrained")
     bars = ax.bar(list(scores.per_class), list(scores.per_class.values()), color=_train_colour)
     for bar, v in zip(bars, scores.per_class.values()):
-        ax.annotate("none" if v != v else f"{v:.1%}", (bar.get_x() + bar.get_width() / 2, 0.05), ha="center", fontsize=8,
+        said, place = "none" if v != v else f"{v:.1%}", (bar.get_x() + bar.get_width() / 2, 0.05)
+        ax.annotate(said, place, ha="center", fontsize=8,
                     bbox=dict(boxstyle="round", fc="white", ec="none", alpha=0.8))
     ax.axhline(scores.top1, color=_valid_colour, ls="--")
-    ax.set(title=f"Accuracy by class on {scores.n:,} images ({scores.source}); dashed: all, {scores.top1:.2%}", ylabel="accuracy", ylim=(0, 1.05))
+    title = f"Accuracy by class on {scores.n:,} images ({scores.source}); dashed: all, {scores.top1:.2%}"
+    ax.set(title=title, ylabel="accuracy", ylim=(0, 1.05))
     ax.tick_params(axis="x", rotation=25)
     plt.close(fig)
     return fig
@@ -119,9 +129,12 @@ def plot_confusion(
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i in range(len(names)):
         for j in range(len(names)):
-            if counts[i, j]: ax.text(j, i, int(counts[i, j]), ha="center", va="center", fontsize=7, color="white" if share[i, j] > 0.5 else "black")
-    ax.set(title="Confusion matrix", xlabel="predicted class", ylabel="true class", xticks=range(len(names)), yticks=range(len(names)), yticklabels=names)
-    ax.set_xticklabels(names, rotation=45, ha="right")
+            if not counts[i, j]: continue
+            colour = "white" if share[i, j] > 0.5 else "black"
+            ax.text(j, i, int(counts[i, j]), ha="center", va="center", fontsize=7, color=colour)
+    ax.set(title="Confusion matrix", xlabel="predicted class", ylabel="true class")
+    ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    ax.set_yticks(range(len(names)), names)
     plt.close(fig)
     return fig
 
@@ -130,7 +143,7 @@ def mistakes(
     scores: Scores,
     images: ImageSet,  # the images that were scored
     n: int = 12,       # at most so many; None: all
-) -> list:  # dicts: index (place in `images`), file (if known), true, predicted, probability, true_probability, true_rank
+) -> list:  # of dicts: index, file (if known), true, predicted, probability, true_probability, true_rank
     "The `n` most confident mistakes: what was predicted, and which place the true class took (2: the next best)."
     p, y = scores.logits.softmax(1), images.y.cpu()
     (sure, predicted), own = p.max(1), p.gather(1, y[:, None])
@@ -172,7 +185,7 @@ def predict(
     names, size = model.info["classes"], model.info["size"]
     if not 1 <= topk: raise InputError(f"topk is {topk}: it must be at least 1")
     if not paths: raise InputError("there are no image files: name at least one")
-    x = np.stack([np.asarray(open_image(p, size)) for p in paths])
-    images = ImageSet(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), torch.zeros(len(x), dtype=torch.int64), names, "files")
+    x = torch.from_numpy(np.stack([np.asarray(open_image(p, size)) for p in paths])).permute(0, 3, 1, 2).contiguous()
+    images = ImageSet(x, torch.zeros(len(x), dtype=torch.int64), names, "files")
     p, which = predict_logits(model, images, tta).softmax(1).topk(min(topk, len(names)), dim=1)
     return [[(names[c], q) for c, q in zip(cs, qs)] for cs, qs in zip(which.tolist(), p.tolist())]

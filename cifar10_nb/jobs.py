@@ -77,6 +77,7 @@ def locked(
     folder,  # made if it is not there
 ):
     "Hold a folder for this process; raises `InputError` if another one holds it."
+    made = not Path(folder).exists()
     Path(folder).mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY) if os.name == "posix" else None  # Windows has no such locks
     try:
@@ -85,6 +86,8 @@ def locked(
             for path in Path(folder).glob(f".{name}.*.tmp"): path.unlink()  # what a killed process was writing
         yield
     finally:
+        if made:
+            with contextlib.suppress(OSError): Path(folder).rmdir()  # if nothing was written into it
         if handle is not None: os.close(handle)
 
 def _lock_now(handle, folder):

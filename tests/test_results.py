@@ -8,14 +8,15 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from test_commands import here, one_line, trained  # noqa: F401
-from test_commands import run as run_script
+from conftest import one_line
+from conftest import run as run_script
 
-from cifar10_nb import results as results_module
+from cifar10_nb import commands as commands_module
 from cifar10_nb.commands import cifar10_ablate, cifar10_compare, cifar10_file, cifar10_train
+from cifar10_nb.lab import results as results_module
 from cifar10_nb.lab.results import (is_current, label, load_bench, load_results, recipe_digest, result_path,
     result_table, results_folder, split_earlier)
-from cifar10_nb.lab.studies import arms, ladder
+from cifar10_nb.lab.studies import arms, ladder, studies
 from cifar10_nb.parts.recipe import Recipe, recipes
 
 commands = {f.__name__: f for f in (cifar10_ablate, cifar10_compare, cifar10_file, cifar10_train)}
@@ -27,7 +28,7 @@ def run(command, *args, cwd):
     with pytest.MonkeyPatch.context() as m, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         m.setattr(sys, "argv", [command, *map(str, args)])
         m.chdir(cwd)
-        try: commands[command]()
+        try: commands[command].from_terminal()
         except SystemExit as e: code = e.code
     return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
@@ -41,7 +42,7 @@ def put(folder, base, top1, seed, **other):
 
 
 @pytest.fixture(scope="module")
-def filed(here, trained):  # noqa: F811
+def filed(here, trained):
     "Three runs on file with accuracies of 0.3, 0.32 and 0.34, and one alone in `single`."
     for s, top1 in enumerate((0.30, 0.32, 0.34)): put(here / f"r{s}", trained, top1, s)
     done = run_script("cifar10_file", "r0", "r1", "r2", cwd=here)
@@ -67,7 +68,7 @@ def test_file_replaces_only_when_told(here, filed):
 
 
 @pytest.mark.parametrize("top1, results, within", [(0.33, "results", True), (0.6, "results", False), (0.6, "single", None)])
-def test_fresh_run(here, trained, filed, top1, results, within):  # noqa: F811
+def test_fresh_run(here, trained, filed, top1, results, within):
     put(here / "fresh", trained, top1, 9, seconds=7.0)
     done = run_script("cifar10_compare", "fresh", "--results", results, "--json", cwd=here)
     assert done.returncode == 0, done.stderr
@@ -78,13 +79,13 @@ def test_fresh_run(here, trained, filed, top1, results, within):  # noqa: F811
     assert {True: "within the spread", False: "OUTSIDE", None: "no spread is known"}[within] in text
 
 
-def test_other_device_has_no_speed(here, trained, filed):  # noqa: F811
+def test_other_device_has_no_speed(here, trained, filed):
     put(here / "abacus", trained, 0.33, 9, device=dict(trained["device"], name="Abacus"))
     assert json.loads(run("cifar10_compare", "abacus", "--results", "results", "--json", cwd=here).stdout)["speed"] is None
 
 
 @pytest.mark.parametrize("timed", [True, False])
-def test_untimed_run_has_no_speed(here, trained, filed, timed):  # noqa: F811
+def test_untimed_run_has_no_speed(here, trained, filed, timed):
     put(here / "busy", trained, 0.33, 9, timed=timed)
     done = run("cifar10_compare", "busy", "--results", "results", "--json", cwd=here)
     assert (json.loads(done.stdout)["speed"] is not None) is timed
@@ -118,7 +119,7 @@ def test_digests():
     assert len({recipe_digest(r) for r in recipes.values()}) == len(recipes)
 
 
-def test_an_installed_package_brings_its_results(here, monkeypatch):  # noqa: F811
+def test_an_installed_package_brings_its_results(here, monkeypatch):
     package, counts = here / "site-packages/cifar10_nb", [len(load_results()), len(load_results("ladder")), len(load_bench("ceiling"))]
     shutil.copytree(results_folder(), package / "filed")
     monkeypatch.setattr(results_module, "files", lambda name: package)
@@ -127,14 +128,14 @@ def test_an_installed_package_brings_its_results(here, monkeypatch):  # noqa: F8
     assert [len(load_results()), len(load_results("ladder")), len(load_bench("ceiling"))] == counts
 
 
-def test_compare_takes_the_project_s_results(here, trained):  # noqa: F811
+def test_compare_takes_the_project_s_results(here, trained):
     base = load_results()[0]
     put(here / "known", base, base["test"]["top1"] + 0.0001, 77)
     said = json.loads(run("cifar10_compare", "known", "--json", cwd=here).stdout)
     assert said["recipe"] == label(base) and said["n"] >= 1
 
 
-def test_two_weights(here, trained):  # noqa: F811
+def test_two_weights(here, trained):
     args = ("--data", "images", "--epochs", 1, "--batch-size", 20, "--seed", 5, "--out", "second")
     assert run("cifar10_train", *args, cwd=here).returncode == 0
     done = run("cifar10_compare", "first", "second/model.safetensors", "--data", "images", "--json", cwd=here)
@@ -149,7 +150,7 @@ def test_two_weights(here, trained):  # noqa: F811
     assert (same["difference"], same["p"], same["tta"]) == (0, 1, "flip")
 
 
-def test_weights_of_other_classes(here, trained):  # noqa: F811
+def test_weights_of_other_classes(here, trained):
     for part in ("train", "test"):
         for name in ("cat", "dog"):
             (here / "pets" / part / name).mkdir(parents=True)
@@ -178,7 +179,7 @@ def test_weights_of_other_classes(here, trained):  # noqa: F811
     ("cifar10_file", ("untraced",), ("names no commit",)),
     ("cifar10_file", ("nowhere",), ("there is no run at nowhere",)),
 ])
-def test_mistakes(here, trained, command, args, words):  # noqa: F811
+def test_mistakes(here, trained, command, args, words):
     bad = dict(untested=dict(test={}), changed=dict(commit="c0ffee+changes"), untraced=dict(commit=""))
     for name, change in bad.items():
         (here / name).mkdir(exist_ok=True)
@@ -191,14 +192,14 @@ def test_mistakes(here, trained, command, args, words):  # noqa: F811
 
 @pytest.mark.parametrize("command, options", [("cifar10_compare", ("--results", "--data", "--tta", "--json")),
                                               ("cifar10_file", ("--results", "--replace"))])
-def test_help(here, command, options):  # noqa: F811
+def test_help(here, command, options):
     done = run(command, "--help", cwd=here)
     assert not done.returncode and all(o in done.stdout for o in options)
 
 
-def test_ablation(here, monkeypatch):  # noqa: F811
+def test_ablation(here, monkeypatch):
     few = {name: replace(arms[name], epochs=1, batch_size=20) for name in ("all", "no MixUp")}
-    monkeypatch.setitem(results_module.studies, "ablation", few)
+    monkeypatch.setitem(studies, "ablation", few)
     args = ("cifar10_ablate", "--data", "images", "--seeds", 2)
     first = run(*args, cwd=here)
     assert first.returncode == 0, first.stderr
@@ -214,8 +215,8 @@ def test_ablation(here, monkeypatch):  # noqa: F811
     one_line(run("cifar10_ablate", "--seeds", 0, cwd=here), "--seeds is 0")
     one_line(run("cifar10_ablate", "--study", "lader", cwd=here), "no study is called 'lader'", "ladder")
     steps = {name: (replace(r, epochs=1, warmup=0, batch_size=20, model="small_cnn"), base) for name, (r, base) in [*ladder.items()][:2]}
-    monkeypatch.setattr(results_module, "ladder", steps)
-    monkeypatch.setitem(results_module.studies, "ladder", {name: r for name, (r, _) in steps.items()})
+    monkeypatch.setattr(commands_module, "ladder", steps)
+    monkeypatch.setitem(studies, "ladder", {name: r for name, (r, _) in steps.items()})
     done = run("cifar10_ablate", "--data", "images", "--study", "ladder", "--seeds", 1, cwd=here)
     assert done.returncode == 0, done.stderr
     assert [row.split(" | ")[0][2:] for row in done.stdout.strip().splitlines()[2:]] == [*steps]

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from test_pages import pages
 
-from cifar10_nb.sources.draw import draw_image
 from cifar10_nb.evaluate import predict
 from cifar10_nb.record.run import load_model, shipped_weights
+from cifar10_nb.sources.draw import draw_image
 
 folder = pages.Path(__file__).parent.parent / "nbs"
 pytestmark = [pytest.mark.skipif(not pages.find_browser(), reason="needs Chromium or Chrome"),

@@ -1,15 +1,21 @@
 """Write the model card of the weights that come with the package, from the files of their run and their report.
 
-    python tools/card.py [--check]
+    python tools/card.py            write it
+    python tools/card.py --check    say whether it is what the results make (exit code 1 if not)
 """
+import argparse
 import hashlib
 import json
 import sys
 from pathlib import Path
 
-from cifar10_nb.record.run import load_model, shipped_weights
-from cifar10_nb.lab.stats import wilson
 from cifar10_nb.lab.results import load_results
+from cifar10_nb.lab.stats import wilson
+from cifar10_nb.record.run import load_model, shipped_weights
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--check", action="store_true", help="compare, and write nothing")
+args = parser.parse_args()
 
 root = Path(__file__).resolve().parent.parent
 weights, card = shipped_weights(), root / "cifar10_nb" / "weights" / "README.md"
@@ -43,5 +49,5 @@ mean, standard deviation and the whole recipe.
 - **Licence**: Apache 2.0, that of the package. The images are not included.
 - **md5**: `{hashlib.md5(weights.read_bytes()).hexdigest()}`
 """
-if "--check" not in sys.argv: card.write_text(text, encoding="utf-8")
+if not args.check: card.write_text(text, encoding="utf-8")
 elif card.read_text(encoding="utf-8") != text: sys.exit(f"{card} is not what tools/card.py makes of the results: run it")

@@ -2,10 +2,12 @@
 
     python tools/execute.py nbs/03_train.ipynb ...
 
+Afterwards `nbdev_clean` makes the files as they are committed.
+
 Progress bars are left out of the stored outputs: in a file they are noise, and as widgets they need a running kernel.
 """
+import argparse
 import os
-import sys
 from pathlib import Path
 
 import nbformat
@@ -28,6 +30,8 @@ def execute(path):
     nbformat.write(nb, path)
 
 
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("notebooks", nargs="+", type=Path)
+args = parser.parse_args()
 os.environ.pop("MPLBACKEND", None)  # a set backend would keep pictures out of the outputs
-for name in sys.argv[1:]:
-    execute(Path(name))
+for path in args.notebooks: execute(path)

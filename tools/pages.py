@@ -2,7 +2,7 @@
 
     python tools/pages.py SITE [--shots FOLDER]
 
-SITE is a copy of the repository in which nbdev has made `_proc` (as .ci/run does). smalldocs renders it much as Quarto
+SITE is a copy of the repository in which nbdev has made `_proc` (tools/stage.py does). smalldocs renders it much as Quarto
 would; headless Chromium opens each page on a narrow and on a wide screen. What is wrong is printed, a line each, and
 makes the exit code 1. Needs Chromium or Chrome, and `pip install -e '.[site]'`.
 """

@@ -1,7 +1,11 @@
-"""Draw the site's pictures into nbs/images: logo, picture of the classes, card for links. --check compares instead.
+"""Draw the site's pictures into nbs/images: logo, picture of the classes, card for links.
+
+    python tools/pictures.py            draw them
+    python tools/pictures.py --check    are they what would be drawn? Exit code 1 if not
 
 The classes are drawn by the package's own `draw_image`, so that what a page shows is what the sample holds.
 """
+import argparse
 import io
 import random
 import sys
@@ -77,8 +81,11 @@ def apart(a, b):
     return np.abs(a - b).mean() if a.shape == b.shape else 255
 
 
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--check", action="store_true", help="compare, and draw nothing")
+args = parser.parse_args()
 made = {"logo.svg": logo().encode(), "classes.png": png(classes()), "card.png": png(card())}
-if "--check" in sys.argv:  # text may be drawn a shade differently by another version of freetype
+if args.check:  # text may be drawn a shade differently by another version of freetype
     old = {n: (folder / n).read_bytes() if (folder / n).exists() else b"" for n in made}
     wrong = [n for n in made if old[n] != made[n] and (n.endswith("svg") or not old[n] or apart(old[n], made[n]) > 2)]
     wrong += [p.name for p in folder.iterdir() if p.name not in made]

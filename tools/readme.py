@@ -1,8 +1,12 @@
-"""Write README.md from nbs/index.ipynb, or with --check say whether they differ (exit code 1).
+"""Write README.md from nbs/index.ipynb.
+
+    python tools/readme.py            write it
+    python tools/readme.py --check    is it what the notebook makes? Exit code 1 if not
 
 nbconvert turns the notebook into Markdown; links to other notebooks and to pictures are made to lead
 to their files in the repository.
 """
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -31,8 +35,10 @@ def readme():
     return "<!-- made from nbs/index.ipynb by tools/readme.py: edit the notebook -->\n\n" + text
 
 
-path = root / "README.md"
-if "--check" in sys.argv:
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--check", action="store_true", help="compare, and write nothing")
+args, path = parser.parse_args(), root / "README.md"
+if args.check:
     if path.read_text(encoding="utf-8") != readme():
         sys.exit("README.md is not what nbs/index.ipynb makes: run python tools/readme.py")
 else:

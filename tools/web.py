@@ -1,9 +1,10 @@
 """Put beside nbs/try/try.js what it loads: the network as an ONNX file, drawn samples, and onnxruntime-web from npm.
 
-    python tools/web.py            # needs npm, and pip install -e '.[export]'
+    python tools/web.py
 
-Nothing of it is committed. Quarto copies it into the site.
+Needs npm, and `pip install -e '.[export]'`. Nothing of it is committed. Quarto copies it into the site.
 """
+import argparse
 import json
 import random
 import subprocess
@@ -12,9 +13,11 @@ import tempfile
 from pathlib import Path
 
 from cifar10_nb.data import cifar10_classes
-from cifar10_nb.sources.draw import draw_image
-from cifar10_nb.record.run import load_model, shipped_weights
 from cifar10_nb.lab.export import to_onnx
+from cifar10_nb.record.run import load_model, shipped_weights
+from cifar10_nb.sources.draw import draw_image
+
+argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
 
 runtime = "onnxruntime-web@1.30.0"
 files = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"

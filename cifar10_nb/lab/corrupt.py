@@ -171,7 +171,7 @@ def _elastic(x, gen, c):
     source = torch.tensor([[26.0, 26], [26, 6], [6, 6]])  # three corners of a square around the middle, (x, y)
     target = source + corner * (2 * torch.rand(n, 3, 2, generator=gen) - 1)
     ones = torch.ones(n, 3, 1)
-    target_to_source = torch.linalg.solve(torch.cat([target, ones], 2), source.expand(n, 3, 2)).to(x.device)  # [n, 3, 2]
+    target_to_source = torch.linalg.solve(torch.cat([target, ones], 2), source.expand(n, 3, 2)).to(x.device)
     ys, xs = torch.meshgrid(torch.arange(h, device=x.device), torch.arange(w, device=x.device), indexing="ij")
     points = torch.stack([xs, ys, torch.ones_like(xs)], -1).view(1, -1, 3).float()
     place = (points @ target_to_source).view(n, h, w, 2)

@@ -139,8 +139,9 @@ def to_int8(
         before, logger = logging.root.level, logging.getLogger()
         logger.setLevel(logging.ERROR)
         try:
-            quantize_static(f"{d}/prepared.onnx", f"{d}/int8.onnx", Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-                            reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+            quantize_static(f"{d}/prepared.onnx", f"{d}/int8.onnx", Reader(), quant_format=QuantFormat.QDQ,
+                            per_channel=True, reduce_range=True,
+                            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
         finally: logger.setLevel(before)
         write_atomic(path, Path(f"{d}/int8.onnx").read_bytes())
     return Path(path)
@@ -186,7 +187,7 @@ def export_checked(
         pictures = nn.functional.interpolate(drawn(10, 1000)[1].x, size=(model.info["size"],) * 2)
         worst = disagreement(model, open_exported(made), pictures)
         if not worst < 1e-4:
-            raise InputError(f"the exported network differs by {worst:.2g} from the original: this PyTorch cannot export it")
+            raise InputError(f"the export differs by {worst:.2g} from its original: this PyTorch cannot export it")
         write_atomic(path, made.read_bytes())
     return dict(images=len(pictures), disagreement=worst)
 

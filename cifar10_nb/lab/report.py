@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['calibration', 'fit_temperature', 'plot_reliability', 'coverage', 'people_file', 'agreement', 'robustness', 'cost',
-           'report', 'report_page', 'write_report']
+           'held_out_images', 'report', 'report_page', 'write_report']
 
 # %% ../../nbs/lab/07_report.ipynb #3292287a
 import base64
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from ..core import InputError, cache_dir, write_atomic
+from ..core import InputError, cache_dir, colours, new_figure, write_atomic
 from ..data import ImageSet
 from ..evaluate import Scores, evaluate, mistakes, plot_confusion, plot_per_class
 from .corrupt import corrupt, corruptions
@@ -40,7 +40,8 @@ def calibration(
     sums = [torch.zeros(bins, dtype=torch.float64).index_add_(0, place, v) for v in (p, right)]
     ece = float((sums[0] - sums[1]).abs().sum() / len(y))
     mean = [[float(s / k) if k else None for s, k in zip(total, n)] for total in sums]
-    rows = [dict(low=i / bins, high=(i + 1) / bins, n=int(n[i]), confidence=mean[0][i], accuracy=mean[1][i]) for i in range(bins)]
+    rows = [dict(low=i / bins, high=(i + 1) / bins, n=int(n[i]), confidence=mean[0][i], accuracy=mean[1][i])
+            for i in range(bins)]
     return dict(ece=ece, bins=rows)
 
 def fit_temperature(
@@ -50,7 +51,7 @@ def fit_temperature(
     "The number to divide logits by that makes the labels most probable (between 0.05 and 20)."
     def loss(t): return F.cross_entropy(logits.double() / t, y).item()
     low, high = 0.05, 20.0
-    for _ in range(60):  # the loss has one minimum: cut a third off the interval, on a logarithmic scale, until next to nothing is left
+    for _ in range(60):  # the loss has one minimum: cut off a third of the interval, on a logarithmic scale
         a, b = (low * (high / low) ** share for share in (1 / 3, 2 / 3))
         low, high = (low, b) if loss(a) < loss(b) else (a, high)
     return (low * high) ** 0.5
@@ -58,17 +59,17 @@ def fit_temperature(
 # %% ../../nbs/lab/07_report.ipynb #4e90000d
 def plot_reliability(
     curves: dict,  # name -> what calibration gave
-):  # matplotlib Figure: accuracy against confidence in bins that hold 1% of the images or more; dashed: honest probabilities
+):  # matplotlib Figure: accuracy against confidence in bins that hold 1% of the images or more; dashed: honest
     "The reliability diagram."
-    import matplotlib.pyplot as plt
-    fig, ax = plt.subplots(figsize=(4.6, 4.2), dpi=90, layout="constrained")
-    ax.plot([0, 1], [0, 1], color="#555555", ls="--", lw=1)
-    for (name, found), colour, mark in zip(curves.items(), ("#4477aa", "#ee6677", "#228833"), "osD"):
-        rows = [r for r in found["bins"] if r["n"] >= 0.01 * sum(b["n"] for b in found["bins"])]
-        ax.plot([r["confidence"] for r in rows], [r["accuracy"] for r in rows], color=colour, marker=mark, label=f"{name}, ECE {found['ece']:.3f}")
-    ax.set(title="Is it right as often as it is sure?", xlabel="confidence", ylabel="share of right answers", xlim=(0, 1.02), ylim=(0, 1.02))
+    fig, ax = new_figure(4.6, 4.2)
+    ax.plot([0, 1], [0, 1], color=colours[-1], ls="--", lw=1)
+    for (name, found), colour, mark in zip(curves.items(), colours, "osD"):
+        n = sum(b["n"] for b in found["bins"])
+        x, y = zip(*((b["confidence"], b["accuracy"]) for b in found["bins"] if b["n"] >= 0.01 * n))
+        ax.plot(x, y, color=colour, marker=mark, label=f"{name}, ECE {found['ece']:.3f}")
+    ax.set(title="Is it right as often as it is sure?", xlabel="confidence", ylabel="share of right answers",
+           xlim=(0, 1.02), ylim=(0, 1.02))
     ax.legend(loc="lower right", fontsize=8)
-    plt.close(fig)
     return fig
 
 # %% ../../nbs/lab/07_report.ipynb #4e900010
@@ -79,10 +80,11 @@ def coverage(
 ) -> list:  # of dicts: threshold, answered (share), accuracy (of those; None if none is)
     "What is gained by answering only where the confidence reaches a threshold."
     p, answer = logits.softmax(1).max(1)
-    rows = []
+    right, rows = (answer == y).double(), []
     for t in thresholds:
         sure = p >= t
-        rows.append(dict(threshold=t, answered=float(sure.double().mean()), accuracy=float((answer == y)[sure].double().mean()) if sure.any() else None))
+        accuracy = float(right[sure].mean()) if sure.any() else None
+        rows.append(dict(threshold=t, answered=float(sure.double().mean()), accuracy=accuracy))
     return rows
 
 # %% ../../nbs/lab/07_report.ipynb #4e900013
@@ -94,7 +96,8 @@ def people_file(
     path = Path(path or cache_dir() / "cifar10h-probs.npy")
     if not path.exists(): return None
     try: p = torch.from_numpy(np.load(path, allow_pickle=False)).float()
-    except (ValueError, OSError, TypeError, EOFError) as e: raise InputError(f"{path} is no array of numbers: get cifar10h-probs.npy again") from e
+    except (ValueError, OSError, TypeError, EOFError) as e:
+        raise InputError(f"{path} is no array of numbers: get cifar10h-probs.npy again") from e
     if p.shape != (10_000, 10) or not ((p.sum(1) - 1).abs().max() <= 1e-3 and p.min() >= 0):  # also refuses nan
         raise InputError(f"{path} holds no probabilities of 10,000 images: get cifar10h-probs.npy again")
     return p
@@ -105,11 +108,12 @@ def agreement(
     people: torch.Tensor,  # float32 [n, classes]: shares of the people who chose each class
 ) -> dict:  # cross_entropy (nats), people_entropy (its least possible value), groups: accuracy by how far people agree
     "A network's probabilities beside those of people."
-    top = people.max(1).values
-    groups = {"95% of people or more agree": top >= 0.95, "fewer than 95%": (top < 0.95) & (top >= 0.7), "fewer than 70%": top < 0.7}
-    right = logits.argmax(1) == y
-    return dict(cross_entropy=float(-(people * logits.log_softmax(1)).sum(1).mean()), people_entropy=float(torch.special.entr(people).sum(1).mean()),
-                groups={k: dict(n=int(m.sum()), accuracy=float(right[m].double().mean()) if m.any() else None) for k, m in groups.items()})
+    top, right = people.max(1).values, (logits.argmax(1) == y).double()
+    kinds = {"95% of people or more agree": top >= 0.95, "fewer than 95%": (top < 0.95) & (top >= 0.7),
+             "fewer than 70%": top < 0.7}
+    groups = {k: dict(n=int(m.sum()), accuracy=float(right[m].mean()) if m.any() else None) for k, m in kinds.items()}
+    cross, least = -(people * logits.log_softmax(1)).sum(1).mean(), torch.special.entr(people).sum(1).mean()
+    return dict(cross_entropy=float(cross), people_entropy=float(least), groups=groups)
 
 # %% ../../nbs/lab/07_report.ipynb #4e900016
 def robustness(
@@ -123,7 +127,8 @@ def robustness(
     found = {name: [] for name in corruptions}
     for name in tqdm(corruptions, desc="corruptions", leave=False):
         found[name] = [accuracy(corrupt(images.x, name, severity, seed)) for severity in range(1, 6)]
-    return dict(n=len(images), clean=accuracy(images.x), by_name=found, mean=sum(map(sum, found.values())) / (5 * len(found)))
+    mean = sum(map(sum, found.values())) / (5 * len(found))
+    return dict(n=len(images), clean=accuracy(images.x), by_name=found, mean=mean)
 
 # %% ../../nbs/lab/07_report.ipynb #4e900019
 def cost(
@@ -131,88 +136,137 @@ def cost(
 ) -> dict:  # parameters, gflop (of one image), device, threads, latency_ms, images_per_s
     "What it takes to use a network."
     with torch.no_grad(): fast = speeds(Deployed(model), model.info["size"], rounds=5)
-    return dict(parameters=sum(p.numel() for p in model.parameters()), gflop=flops_per_image(model, model.info["size"]) / 1e9,
+    gflop = flops_per_image(model, model.info["size"]) / 1e9
+    return dict(parameters=sum(p.numel() for p in model.parameters()), gflop=gflop,
                 device=device_name(torch.device("cpu")), threads=torch.get_num_threads(), **fast)
 
+# %% ../../nbs/lab/07_report.ipynb #7bdc52e8
+def held_out_images(
+    model: torch.nn.Module,  # trained, with `info`
+    train: ImageSet,         # the images that it was trained on, and those held out; None: not known
+) -> tuple:  # ImageSet or None; why there is none, as a sentence
+    "The images that were held out when a network was trained."
+    held = train and Recipe(**model.info["recipe"]).hold_out(train)[1]
+    if not train: return None, "The training images were not given, so no temperature was fitted."
+    if model.info.get("held_out", held and held.digest()) != (held and held.digest()):
+        return None, "Other images than these were held out of its training, so no temperature was fitted."
+    return held, "" if held else "No images were held out of its training, so no temperature was fitted."
+
 # %% ../../nbs/lab/07_report.ipynb #4e90001b
+def _fitted(model, train, tta, logits, y):
+    "The temperature with its calibration, and why there is none."
+    held, why_none = held_out_images(model, train)
+    if not held: return dict(temperature=None, no_temperature=why_none)
+    t = fit_temperature(predict_logits(model, held, tta), held.y.cpu())
+    return dict(temperature=dict(value=t, n=len(held), **calibration(logits / t, y)), no_temperature="")
+
+def _people(test, logits, y):
+    "The agreement with people, if their answers are at hand for these images; raises `InputError`."
+    if not test.source.startswith("cifar10") or len(test) != 10_000 or (people := people_file()) is None: return None
+    if (people.argmax(1) == y).double().mean() < 0.9:
+        raise InputError("the test images are not in CIFAR-10's order, so people's labels cannot be told apart:"
+                         " remove cifar10h-probs.npy, or use --data cifar10")
+    return agreement(logits, y, people)
+
 def report(
     model: torch.nn.Module,  # trained, with `info`: from load_model
-    train: ImageSet,         # the images that it was trained on, for those it held out; None: no temperature is fitted
+    train: ImageSet,         # the images that it was trained on, and those held out; None: no temperature is fitted
     test: ImageSet,
     tta: str = "none",       # test-time augmentation
     corrupted: int = 1000,   # test images to corrupt; 0: none
 ) -> tuple:  # dict ready for JSON, Scores
     "Everything that this page computes, for a network and its data; raises `InputError` if the classes differ."
-    scores, recipe = evaluate(model, test, tta), Recipe(**model.info["recipe"])
-    logits, y, n_held = scores.logits, test.y.cpu(), round(recipe.valid * len(train)) if train else 0
-    found = dict(scores.to_dict(), calibration=calibration(logits, y), coverage=coverage(logits, y),
-                 mistakes=mistakes(scores, test), cost=cost(model), recipe=model.info["recipe"], temperature=None, people=None, corruptions=None)
-    if n_held:
-        held = train.split(n_held, seed=0)[1]
-        t = fit_temperature(predict_logits(model, held, tta), held.y.cpu())
-        found |= dict(temperature=dict(value=t, n=n_held, **calibration(logits / t, y)))
-    if test.source.startswith("cifar10") and len(test) == 10_000 and (people := people_file()) is not None:
-        if (people.argmax(1) == y).double().mean() < 0.9:
-            raise InputError("the test images are not in CIFAR-10's order, so people's labels cannot be told apart: remove cifar10h-probs.npy, or use --data cifar10")
-        found |= dict(people=agreement(logits, y, people))
+    scores = evaluate(model, test, tta)
+    logits, y, hurt = scores.logits, test.y.cpu(), None
     if corrupted and test.size == 32:
         few = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:corrupted].sort().values
-        found |= dict(corruptions=robustness(model, test.subset(few.tolist())))
-    return found, scores
+        hurt = robustness(model, test.subset(few.tolist()))
+    return dict(scores.to_dict(), calibration=calibration(logits, y), coverage=coverage(logits, y),
+                mistakes=mistakes(scores, test), cost=cost(model), recipe=model.info["recipe"],
+                **_fitted(model, train, tta, logits, y), people=_people(test, logits, y), corruptions=hurt), scores
 
 # %% ../../nbs/lab/07_report.ipynb #4e90001d
 _style = """
 :root { color-scheme: light dark; --line: #8886; --good: #228833; --soft: #8882; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
-th, td { padding: .2rem .7rem; border-bottom: 1px solid var(--line); text-align: right; } th:first-child, td:first-child { text-align: left; }
+th, td { padding: .2rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
+th:first-child, td:first-child { text-align: left; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; background: white; border-radius: 4px; }
-.tiles { display: flex; flex-wrap: wrap; gap: .7rem; padding: 0; list-style: none; } .tiles li { background: var(--soft); border-radius: 6px; padding: .5rem .9rem; }
-.tiles b { display: block; font-size: 1.3rem; } .shots { display: flex; flex-wrap: wrap; gap: 1rem; } .shots figure { width: 7rem; margin: 0; font-size: .8rem; }
+.tiles { display: flex; flex-wrap: wrap; gap: .7rem; padding: 0; list-style: none; }
+.tiles li { background: var(--soft); border-radius: 6px; padding: .5rem .9rem; }
+.tiles b { display: block; font-size: 1.3rem; }
+.shots { display: flex; flex-wrap: wrap; gap: 1rem; } .shots figure { width: 7rem; margin: 0; font-size: .8rem; }
 .shots img { width: 96px; height: 96px; image-rendering: pixelated; }"""
 
 def _html_table(head, rows):
     "An HTML table; all text is escaped."
-    cell = lambda tag, values: "<tr>" + "".join(f"<{tag}>{html.escape(str(v))}</{tag}>" for v in values) + "</tr>"
-    return '<div class="wide"><table><thead>' + cell("th", head) + "</thead><tbody>" + "".join(cell("td", r) for r in rows) + "</tbody></table></div>"
+    line = lambda tag, values: "<tr>" + "".join(f"<{tag}>{html.escape(str(v))}</{tag}>" for v in values) + "</tr>"
+    head, body = line("th", head), "".join(line("td", row) for row in rows)
+    return f'<div class="wide"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
+
+def _source(save):
+    "The address of a picture inside the page; `save` writes it into a file."
+    save(file := io.BytesIO())
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 def _picture(fig, alt):
     "A matplotlib figure as an image inside the page."
-    fig.savefig(file := io.BytesIO(), format="png")
-    return f'<figure><img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"></figure>'
+    source = _source(lambda file: fig.savefig(file, format="png"))
+    return f'<figure><img alt="{html.escape(alt)}" src="{source}"></figure>'
 
-def _thumbnail(x):
+def _thumbnail(x, m):
+    "A mistake: its image, and what it was called."
     from PIL import Image
-    Image.fromarray(x.cpu().permute(1, 2, 0).numpy()).save(file := io.BytesIO(), "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    image = Image.fromarray(x.cpu().permute(1, 2, 0).numpy())
+    said = f"{html.escape(m['true'])}, called {html.escape(m['predicted'])} ({m['probability']:.0%})"
+    return (f'<figure><img alt="test image {m["index"]}" src="{_source(lambda file: image.save(file, "PNG"))}">'
+            f"<figcaption>{said}</figcaption></figure>")
 
 def _share(v): return "" if v is None else f"{v:.1%}"
 
 # %% ../../nbs/lab/07_report.ipynb #4e90001e
+def _calibration_section(found):
+    "How honest the probabilities are, before and after the temperature."
+    curves, t = {"as trained": found["calibration"]}, found["temperature"]
+    text = f"The expected calibration error is {found['calibration']['ece']:.3f}."
+    if t:
+        curves[f"temperature {t['value']:.2f}"] = t
+        text += (f" Divided by {t['value']:.2f}, a temperature fitted on the {t['n']:,} held-out images, "
+                 f"the logits give {t['ece']:.3f}.")
+    else: text += " " + found["no_temperature"]
+    return f"<p>{text}</p>" + _picture(plot_reliability(curves), "Share of right answers against confidence")
+
+def _people_section(p):
+    "Agreement with people."
+    rows = [(k, f"{g['n']:,}", _share(g["accuracy"])) for k, g in p["groups"].items()]
+    return (f"<p>Cross-entropy to people's answers (CIFAR-10H): {p['cross_entropy']:.3f} nats; nobody can get below "
+            f"{p['people_entropy']:.3f}.</p>" + _html_table(("images on which", "images", "accuracy"), rows))
+
+def _corruptions_section(c):
+    "Accuracy by corruption and severity."
+    rows = [(name, *map(_share, v), _share(sum(v) / 5)) for name, v in c["by_name"].items()]
+    return (f"<p>On {c['n']:,} images: {c['clean']:.1%} as they are, {c['mean']:.1%} on average over fifteen "
+            "corruptions in five severities. Frost is drawn here, so that row cannot be compared with published ones.</p>"
+            + _html_table(("corruption", *(f"severity {s}" for s in range(1, 6)), "mean"), rows))
+
+# %% ../../nbs/lab/07_report.ipynb #f7ac7abf
 def _sections(found, scores, test):
     "Pairs of heading and HTML."
-    curves = {"as trained": found["calibration"]} | ({f"temperature {found['temperature']['value']:.2f}": found["temperature"]} if found["temperature"] else {})
-    yield "Classes", _picture(plot_per_class(scores), "Accuracy of each class as bars") + _picture(plot_confusion(scores), "Confusion matrix")
-    text = f"The expected calibration error is {found['calibration']['ece']:.3f}."
-    if found["temperature"]: text += (f" Divided by {found['temperature']['value']:.2f}, a temperature fitted on the {found['temperature']['n']:,} held-out images, "
-                                      f"the logits give {found['temperature']['ece']:.3f}.")
-    yield "Calibration", f"<p>{text}</p>" + _picture(plot_reliability(curves), "Share of right answers against confidence")
-    yield "Answering only when sure", _html_table(("at least so sure", "answered", "accuracy of the answers"),
-                                             [(f"{r['threshold']:.0%}", _share(r["answered"]), _share(r["accuracy"])) for r in found["coverage"]])
-    if p := found["people"]:
-        yield "People", (f"<p>Cross-entropy to people's answers (CIFAR-10H): {p['cross_entropy']:.3f} nats; nobody can get below {p['people_entropy']:.3f}.</p>"
-                         + _html_table(("images on which", "images", "accuracy"), [(k, f"{g['n']:,}", _share(g["accuracy"])) for k, g in p["groups"].items()]))
-    if c := found["corruptions"]:
-        rows = [(name, *map(_share, v), _share(sum(v) / 5)) for name, v in c["by_name"].items()]
-        yield "Corruptions", (f"<p>On {c['n']:,} images: {c['clean']:.1%} as they are, {c['mean']:.1%} on average over fifteen corruptions in five severities. "
-                              "Frost is drawn here, so that row cannot be compared with published ones.</p>"
-                              + _html_table(("corruption", *(f"severity {s}" for s in range(1, 6)), "mean"), rows))
-    shots = "".join(f'<figure><img alt="test image {m["index"]}" src="{_thumbnail(test.x[m["index"]])}"><figcaption>{html.escape(m["true"])}, called '
-                    f'{html.escape(m["predicted"])} ({m["probability"]:.0%})</figcaption></figure>' for m in found["mistakes"])
+    yield "Classes", (_picture(plot_per_class(scores), "Accuracy of each class as bars")
+                      + _picture(plot_confusion(scores), "Confusion matrix"))
+    yield "Calibration", _calibration_section(found)
+    rows = [(f"{r['threshold']:.0%}", _share(r["answered"]), _share(r["accuracy"])) for r in found["coverage"]]
+    yield "Answering only when sure", _html_table(("at least so sure", "answered", "accuracy of the answers"), rows)
+    if found["people"]: yield "People", _people_section(found["people"])
+    if found["corruptions"]: yield "Corruptions", _corruptions_section(found["corruptions"])
+    shots = "".join(_thumbnail(test.x[m["index"]], m) for m in found["mistakes"])
     yield "Most confident mistakes", f'<div class="shots">{shots}</div>'
     k = found["cost"]
-    yield "Cost", _html_table(("", ""), [("parameters", f"{k['parameters']:,}"), ("GFLOP for one image", f"{k['gflop']:.3f}"), ("ms for one image", f"{k['latency_ms']:.2f}"),
-                                    ("images a second", f"{k['images_per_s']:,.0f}"), ("on", f"{k['device']}, {k['threads']} threads, fp32")])
+    rows = [("parameters", f"{k['parameters']:,}"), ("GFLOP for one image", f"{k['gflop']:.3f}"),
+            ("ms for one image", f"{k['latency_ms']:.2f}"), ("images a second", f"{k['images_per_s']:,.0f}"),
+            ("on", f"{k['device']}, {k['threads']} threads, fp32")]
+    yield "Cost", _html_table(("", ""), rows)
     yield "Recipe", _html_table(("setting", "value"), found["recipe"].items())
 
 # %% ../../nbs/lab/07_report.ipynb #5e5a1839
@@ -223,11 +277,13 @@ def report_page(
 ) -> str:  # HTML
     "A self-contained page."
     name, low, high = found["recipe"]["name"], *found["interval"]
-    tiles = [("accuracy", f"{scores.top1:.2%}"), ("95% interval", f"{low:.2%} to {high:.2%}"), ("top-5", f"{scores.top5:.2%}"),
-             ("test images", f"{scores.n:,} of {scores.source}"), ("test-time augmentation", scores.tta)]
+    tiles = [("accuracy", f"{scores.top1:.2%}"), ("95% interval", f"{low:.2%} to {high:.2%}"),
+             ("top-5", f"{scores.top5:.2%}"), ("test images", f"{scores.n:,} of {scores.source}"),
+             ("test-time augmentation", scores.tta)]
     body = "".join(f"<h2>{title}</h2>{text}" for title, text in _sections(found, scores, test))
     head = "".join(f"<li>{html.escape(k)}<b>{html.escape(v)}</b></li>" for k, v in tiles)
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    return ('<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f'<link rel="icon" href="data:,"><title>Report on {html.escape(name)}</title><style>{_style}</style></head>'
             f'<body><h1>Report on {html.escape(name)}</h1><ul class="tiles">{head}</ul>{body}</body></html>\n')
 

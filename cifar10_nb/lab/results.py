@@ -67,7 +67,7 @@ def changes(
 def label(
     run: dict,  # as in run.json
 ) -> str:
-    "The name of a run's recipe with its changes, as in `final (6 epochs)`: of a long list, the first and the last value."
+    "The name of a run's recipe with its changes, as in `final (6 epochs)`; a long list by its ends."
     brief = lambda v: f"{v[0]} to {v[-1]}" if isinstance(v, list) and len(v) > 4 else v
     said = [f"{v} epochs" if k == "epochs" else f"no {k}" if v == [] else f"{k} {brief(v)}"
             for k, v in changes(run).items()]
@@ -219,8 +219,8 @@ def _row(runs, limits=()):
     return dict(zip(_columns, values))
 
 # %% ../../nbs/lab/02_results.ipynb #fd210026
-_on_gpu, _on_cpu = "transfer resnet final speed95 speed96", "scratch small quick speed transfer_lite transfer_lite_frozen"
-needs = dict.fromkeys(_on_gpu.split(), "a GPU") | dict.fromkeys(_on_cpu.split(), "two CPU cores")
+needs = (dict.fromkeys("transfer resnet final speed95 speed96".split(), "a GPU")
+         | dict.fromkeys("scratch small quick speed transfer_lite transfer_lite_frozen".split(), "two CPU cores"))
 
 def _waiting(results, waiting):
     "Pairs of sort key and row for the recipes in `waiting` that nobody has measured."
@@ -253,7 +253,7 @@ def measured(
 def result_table(
     results: list,         # of dicts as in run.json
     waiting: dict = None,  # recipe -> the hardware it waits for, such as `needs`: adds a row for each not measured
-    brief: bool = False,   # leave out data (other than CIFAR-10 they stand beside the recipe), images/s, GFLOP/s, torch?
+    brief: bool = False,   # no images/s, GFLOP/s and torch, and data beside the recipe if they are not CIFAR-10?
     limits: list = (),     # of dicts that the benchmark of the ceiling gave: GFLOP/s are set against them
 ) -> str:  # Markdown
     "A row for each recipe, data source and device: runs, accuracy without and with TTA, epochs, seconds, cost."

@@ -124,7 +124,8 @@ def ladder_table(
         test, tta = (percent([r[key]["top1"] for r in runs]) for key in ("test", "test_tta"))
         pflop, seconds = mean_std([r["pflop"] for r in runs])[0], mean_seconds(runs)
         rows.append((name if name in kept else f"({name})", len(runs), test,
-                     f"{100 * gain.mean:+.2f}" if gain else "", tta, f"{pflop:.4f}", f"{seconds:,.0f}" if seconds else "not timed"))
+                     f"{100 * gain.mean:+.2f}" if gain else "", tta,
+                     f"{pflop:.4f}", f"{seconds:,.0f}" if seconds else "not timed"))
     return markdown_table("step | runs: | test accuracy: | difference in points: | with TTA: | PFLOP: | seconds:", rows)
 
 # %% ../../nbs/lab/03_studies.ipynb #bf84f7f6

@@ -64,9 +64,11 @@ class Recipe:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         self.check()
 
-    def __repr__(self):
-        changed = (f"{f.name}={v!r}" for f in fields(self)[1:] if (v := getattr(self, f.name)) != f.default)
-        return f"Recipe({', '.join([repr(self.name), *changed])})"
+# %% ../../nbs/parts/01_recipe.ipynb #83c29d71
+@patch
+def __repr__(self: Recipe):
+    changed = (f"{f.name}={v!r}" for f in fields(self)[1:] if (v := getattr(self, f.name)) != f.default)
+    return f"Recipe({', '.join([repr(self.name), *changed])})"
 
 # %% ../../nbs/parts/01_recipe.ipynb #dba1a6a8
 _choices = dict(normalize=("data", "imagenet", "symmetric"), optimizer=("sgd", "adamw", "adam", "muon"),
