@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass, field
 import torch
 from fastcore.basics import patch
 
-from .core import InputError
+from .core import InputError, colours, new_figure
 from .data import ImageSet
 from .lab.stats import Interval, wilson
 from .parts.score import predict_logits, score
 from .sources.pictures import open_image
 
 # %% ../nbs/04_evaluate.ipynb #581691e0
-_train_colour, _valid_colour = "#4477aa", "#ee6677"  # told apart with any kind of colour vision
+_train_colour, _valid_colour, *_ = colours
 
 def _is_plain(recipe):
     "Does a recipe (as a dict) leave its training images as they are?"
@@ -29,11 +29,10 @@ def plot_history(
     run,  # a Run, or a dict read from run.json
 ):  # matplotlib Figure: loss and accuracy by epoch
     "Learning curves of a run: loss and top-1 accuracy on training and held-out images."
-    import matplotlib.pyplot as plt
     rows, recipe = (run["history"], run["recipe"]) if isinstance(run, dict) else (run.history, asdict(run.recipe))
     parts = dict(train=("training" if _is_plain(recipe) else "training (augmented)", _train_colour, "o"),
                  valid=("held out", _valid_colour, "s"))
-    fig, axes = plt.subplots(1, 2, figsize=(8, 2.8), dpi=90, layout="constrained")
+    fig, axes = new_figure(8, 2.8, 1, 2)
     for ax, key, name in zip(axes, ("loss", "top1"), ("loss", "top-1 accuracy")):
         for part, (label, colour, mark) in parts.items():
             if f"{part}_{key}" not in rows[0]: continue
@@ -42,7 +41,6 @@ def plot_history(
         ax.set(title=name.capitalize(), xlabel="epoch", ylabel=name)
         ax.xaxis.get_major_locator().set_params(integer=True)
     axes[0].legend()
-    plt.close(fig)
     return fig
 
 # %% ../nbs/04_evaluate.ipynb #74657ca9
@@ -102,8 +100,7 @@ def plot_per_class(
     scores: Scores,
 ):  # matplotlib Figure: a bar a class, the accuracy on all images as a line
     "Accuracy of each class."
-    import matplotlib.pyplot as plt
-    fig, ax = plt.subplots(figsize=(8, 2.8), dpi=90, layout="constrained")
+    fig, ax = new_figure(8, 2.8)
     bars = ax.bar(list(scores.per_class), list(scores.per_class.values()), color=_train_colour)
     for bar, v in zip(bars, scores.per_class.values()):
         said, place = "none" if v != v else f"{v:.1%}", (bar.get_x() + bar.get_width() / 2, 0.05)
@@ -113,7 +110,6 @@ def plot_per_class(
     title = f"Accuracy by class on {scores.n:,} images ({scores.source}); dashed: all, {scores.top1:.2%}"
     ax.set(title=title, ylabel="accuracy", ylim=(0, 1.05))
     ax.tick_params(axis="x", rotation=25)
-    plt.close(fig)
     return fig
 
 # %% ../nbs/04_evaluate.ipynb #04d1d44d
@@ -121,11 +117,10 @@ def plot_confusion(
     scores: Scores,
 ):  # matplotlib Figure: true classes down, predicted ones across, counts in the cells
     "The confusion matrix, shaded by the share of each true class."
-    import matplotlib.pyplot as plt
     counts, names = torch.tensor(scores.confusion), list(scores.per_class)
     share = counts / counts.sum(1, keepdim=True).clamp(min=1)
     side = max(4.5, 0.55 * len(names))
-    fig, ax = plt.subplots(figsize=(side + 0.6, side), dpi=90, layout="constrained")
+    fig, ax = new_figure(side + 0.6, side)
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i in range(len(names)):
         for j in range(len(names)):
@@ -135,7 +130,6 @@ def plot_confusion(
     ax.set(title="Confusion matrix", xlabel="predicted class", ylabel="true class")
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
     ax.set_yticks(range(len(names)), names)
-    plt.close(fig)
     return fig
 
 # %% ../nbs/04_evaluate.ipynb #2171b212
@@ -161,16 +155,14 @@ def plot_mistakes(
     n: int = 12,       # at most so many
 ):  # matplotlib Figure: the images, with true class, prediction and its probability
     "The most confident mistakes as pictures."
-    import matplotlib.pyplot as plt
     rows = mistakes(scores, images, n)
     down = max(1, -(-len(rows) // 6))
-    fig, axes = plt.subplots(down, 6, figsize=(8, 1.75 * down), dpi=90, layout="constrained")
+    fig, axes = new_figure(8, 1.75 * down, down, 6)
     for ax in axes.flat: ax.axis("off")
     for ax, r in zip(axes.flat, rows):
         ax.imshow(images.x[r["index"]].cpu().permute(1, 2, 0))
         ax.set_title(f"{r['true']}, called\n{r['predicted']} ({r['probability']:.0%})", fontsize=7)
     fig.suptitle("Most confident mistakes" if rows else "No mistakes", fontsize=10)
-    plt.close(fig)
     return fig
 
 # %% ../nbs/04_evaluate.ipynb #40290c4a

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 
 from .augment import Normalize, Resize
-from .core import InputError
+from .core import colours, new_figure, InputError
 from .data import Batches, ImageSet
 from cifar10_nb.machine.device import (derive_seeds, device_info, has_bf16, pick_device, prepare_device, seeded,
     tf32)
@@ -388,13 +388,11 @@ def plot_range_test(
     tests: dict,  # name -> RangeTest
 ):  # matplotlib Figure
     "The smoothed loss against the learning rate."
-    import matplotlib.pyplot as plt
-    fig, ax = plt.subplots(figsize=(6, 2.8), dpi=90, layout="constrained")
-    for (name, test), colour in zip(tests.items(), ("#4477aa", "#ee6677", "#228833")):
+    fig, ax = new_figure(6, 2.8)
+    for (name, test), colour in zip(tests.items(), colours):
         losses = test.smoothed()
         ax.plot(test.rates[:len(losses)], losses, color=colour, label=name)
     top = 1.5 * max(test.smoothed()[0] for test in tests.values())  # what lies higher has exploded
     ax.set(xscale="log", ylim=(0, top), title="Range test", xlabel="learning rate", ylabel="loss (smoothed)")
     ax.legend()
-    plt.close(fig)
     return fig
