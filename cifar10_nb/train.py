@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 
 from .augment import Normalize, Resize
-from .core import colours, new_figure, InputError
+from .core import InputError, colours, new_figure
 from .data import Batches, ImageSet
 from cifar10_nb.machine.device import (derive_seeds, device_info, has_bf16, pick_device, prepare_device, seeded,
     tf32)
