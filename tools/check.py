@@ -40,9 +40,10 @@ def reads_results(cell):
 
 
 def said(cell):
-    "The text of a cell's outputs."
+    "The lines of a cell's outputs, however many pieces they came in."
     texts = [{**o, **o.get("data", {})} for o in cell.outputs if o.get("name") != "stderr"]
-    return ["".join(t[k]) for t in texts for k in ("text", "text/markdown", "text/plain") if k in t]
+    text = "\n".join("".join(t[k]) for t in texts for k in ("text", "text/markdown", "text/plain") if k in t)
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def run_alone(path, cells):
@@ -69,7 +70,7 @@ def stale(path):
         return
     for cell, new in zip(cells, again):
         if said(cell) != said(new):
-            lines = zip("\n".join(said(cell)).splitlines(), "\n".join(said(new)).splitlines())
+            lines = zip(said(cell), said(new))
             old, now = next(((a, b) for a, b in lines if a != b), ("fewer or more lines", "of the same"))
             yield f"a page shows what results/ no longer give: run it with tools/execute.py\n    page: {old}\n    now:  {now}"
 

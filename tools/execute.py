@@ -22,7 +22,8 @@ def kept(output):
 
 def execute(path):
     nb = nbformat.read(path, 4)
-    NotebookClient(nb, timeout=600, store_widget_state=False, resources={"metadata": {"path": str(path.parent)}}).execute()
+    resources = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(nb, timeout=600, store_widget_state=False, coalesce_streams=True, resources=resources).execute()
     nb.metadata = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
     for cell in nb.cells:
         if cell.cell_type == "code":
