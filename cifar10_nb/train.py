@@ -82,7 +82,7 @@ class Trainer:
         self.train, self.valid, self.rank, self.world = train, valid and valid.to(self.device), *rank_and_world()
         self.epoch, self.n_steps, self.seen, self.flops, self.stop = 0, 0, 0, 0, False
         self.history, self.totals, self.costs, self.best_epoch = [], new_totals(), {}, None
-        self.folder, self.timed, self.moved = None, True, []
+        self.folder, self.timed, self.moved, self.code = None, True, [], code_versions()
         prepare_device(self.device)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
         self.build(model)
@@ -293,7 +293,7 @@ def finished(self: Trainer) -> Run:
 def circumstances(self: Trainer) -> dict:
     "Device, versions and commit of a run."
     more = {k: v for k, v in dict(compiled=self.compiled, processes=self.world).items() if v not in ("", 1)}
-    return dict(device=device_info(self.device, self.bf16) | more, **code_versions())
+    return dict(device=device_info(self.device, self.bf16) | more, **self.code)
 
 # %% ../nbs/03_train.ipynb #0e37fe62
 _plain = "epoch", "history", "stop", "n_steps", "seen", "flops", "best_epoch", "moved", "timed"  # as they are in a file
