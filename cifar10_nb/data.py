@@ -282,9 +282,9 @@ def open_pictures(
 
 # %% ../nbs/00_data.ipynb #f77d8353
 def open_test(
-    source,          # as for `open_data`, or a folder for `open_pictures`
+    source,          # as for open_data, or a folder for open_pictures
     classes: list,   # of the model
-    size: int = 32,  # edge of its images, for `open_pictures`
+    size: int = 32,  # edge of its images, for open_pictures
 ) -> tuple:  # the ImageSets (train, test); train is None where there are only pictures to score
     "The images to score a model on; raises `InputError`, whose line says what to do."
     root = Path(source).expanduser()
