@@ -49,7 +49,15 @@ def test_fit_goes_on_after_ctrl_c(images, tmp_path, kept):
     assert trainer.fit().epochs == 3 and trainer.n_steps == 9  # there is nothing left to do
 
 
-def test_a_second_ctrl_c_does_not_wait(images):
+@pytest.fixture
+def usual_ctrl_c():
+    "Ctrl-C raises KeyboardInterrupt, also where this process was started with SIGINT ignored, as a shell's background jobs are."
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_ctrl_c_does_not_wait(images, usual_ctrl_c):
     class Twice:
         def after_step(self, t, index, losses):
             for _ in range(2): signal.raise_signal(signal.SIGINT)
