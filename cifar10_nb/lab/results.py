@@ -69,7 +69,7 @@ def label(
 ) -> str:
     "The name of a run's recipe with its changes, as in `final (6 epochs)`; a long list by its ends."
     brief = lambda v: f"{v[0]} to {v[-1]}" if isinstance(v, list) and len(v) > 4 else v
-    said = [f"{v} epochs" if k == "epochs" else f"no {k}" if v == [] else f"{k} {brief(v)}"
+    said = [f"{v} epoch{'s' * (v != 1)}" if k == "epochs" else f"no {k}" if v == [] else f"{k} {brief(v)}"
             for k, v in changes(run).items()]
     return run["recipe"]["name"] + (f" ({', '.join(said)})" if said else "")
 
