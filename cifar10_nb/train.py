@@ -114,6 +114,8 @@ def build(self: Trainer,
     if self.compiled or self.device.type == "cuda":  # the first steps there are no part of training
         rehearse(self)
         self.begin(images, *seeds)
+    self.digests = {k: s.digest() for k, s in dict(train=images, valid=self.valid).items() if s}
+    if self.valid: self.model.info["held_out"] = self.digests["valid"]
 
 @patch
 def share_network(self: Trainer):
@@ -154,8 +156,6 @@ def begin(self: Trainer,
         self.steps = len(self.batches)  # of an epoch with all images
         self.rng = torch.Generator().manual_seed(augment_seed)  # on the CPU: the same numbers on every device
         self.augment = self.recipe.augmentation(info, augment_seed)
-    self.digests = {k: s.digest() for k, s in dict(train=images, valid=self.valid).items() if s}
-    if self.valid: info["held_out"] = self.digests["valid"]
 
 # %% ../nbs/03_train.ipynb #71e2e64f
 @patch

@@ -4,11 +4,11 @@ No test image is looked at. A trial that was interrupted goes on where it was wh
 already is not trained again.
 """
 import json
-import re
 from pathlib import Path
 
 from cifar10_nb.core import write_atomic
 from cifar10_nb.data import open_data
+from cifar10_nb.machine.device import slug
 from cifar10_nb.record.checkpoint import Checkpoints, checkpoints
 from cifar10_nb.train import Trainer
 
@@ -17,7 +17,7 @@ root = Path(__file__).resolve().parent.parent
 
 def file_of(kind, recipe, seed):
     "Where a trial's result is filed: a file like run.json, without test scores."
-    return root / "results/trials" / kind / f"{re.sub(r'[^a-z0-9.]+', '-', recipe.name)}_seed{seed}.json"
+    return root / "results/trials" / kind / f"{slug(recipe.name)}_seed{seed}.json"
 
 
 def trial(
