@@ -71,7 +71,7 @@ const group = (name, ...inside) => part("fieldset", {}, part("legend", {}, name)
 
 const signOf = v => v < 0 ? "−" : "+"
 const away = (v, back, on) => v ? `${Math.abs(v)} px ${v < 0 ? back : on}` : "in the middle"
-const percent = v => `${+(100 * v).toFixed(v > .995 && v < 1 || v < .005 && v > 0 ? 2 : 0)}%`
+const percent = v => v > 0 && v < .005 ? "<1%" : v > .995 && v < 1 ? ">99%" : `${Math.round(100 * v)}%`
 
 function strengthOf(op, magnitude, positive) {
     const v = amount(op, magnitude, positive), size = Math.abs(v)
@@ -164,7 +164,7 @@ const dice = part("button", {type: "button", className: "btn btn-primary", id: "
 const reset = part("button", {type: "button", className: "btn btn-outline-secondary", id: "play-reset"}, "Change nothing")
 
 function rolled(number) {
-    if (!Number.isInteger(number) || number < 0 || number >= 2 ** 32) return
+    if (!Number.isInteger(number) || number < 0 || number >= 2 ** 32) number = state.seed
     seed.value = number
     roll(number)
     row.firstChild.choose()
@@ -226,9 +226,9 @@ function operation(i) {
     const now = () => number("ops")[i]
     const strength = part("span", {className: "play-value"})
     controls.push(() => { strength.textContent = strengthOf(now()[0], number("magnitude"), now()[1]) })
-    const select = choice(`op${i}`, `Operation ${i + 1}`, () => names.map(n => [n, n]), () => now()[0], v => set(([, positive]) => [v, positive]))
-    select.children[0].after(strength)
-    return [select, tick(`negative${i}`, "negative", () => signed.includes(now()[0]) && !now()[1], v => set(([op]) => [op, !v]), () => signed.includes(now()[0]))]
+    const control = choice(`op${i}`, `Operation ${i + 1}`, () => names.map(n => [n, n]), () => now()[0], v => set(([, positive]) => [v, positive]))
+    control.firstChild.after(strength)
+    return [control, tick(`negative${i}`, "negative", () => signed.includes(now()[0]) && !now()[1], v => set(([op]) => [op, !v]), () => signed.includes(now()[0]))]
 }
 
 const pictureNames = () => pictures.map(({name}, i) => [String(i), name])
