@@ -1,4 +1,4 @@
-"""Draw the site's pictures into nbs/images: logo, picture of the classes, card for links.
+"""Draw the site's pictures into nbs/images: logo, picture of the classes, card for links, samples for the playground.
 
     python tools/pictures.py            draw them
     python tools/pictures.py --check    are they what would be drawn? Exit code 1 if not
@@ -56,6 +56,15 @@ def classes(edge=128, gap=8, label=26):
     return im
 
 
+def samples():
+    "The ten pictures as they are, side by side: the playground takes its pixels from here."
+    im = Image.new("RGB", (320, 32))
+    for i, c in enumerate(cifar10_classes): im.paste(picture(c, 32), (32 * i, 0))
+    file = io.BytesIO()
+    im.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
 def card():
     "1200x630, as sites ask for that show a link with a picture."
     im = Image.new("RGB", (1200, 630), "#20243a")
@@ -84,7 +93,7 @@ def apart(a, b):
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--check", action="store_true", help="compare, and draw nothing")
 args = parser.parse_args()
-made = {"logo.svg": logo().encode(), "classes.png": png(classes()), "card.png": png(card())}
+made = {"logo.svg": logo().encode(), "classes.png": png(classes()), "card.png": png(card()), "samples.png": samples()}
 if args.check:  # text may be drawn a shade differently by another version of freetype
     old = {n: (folder / n).read_bytes() if (folder / n).exists() else b"" for n in made}
     wrong = [n for n in made if old[n] != made[n] and (n.endswith("svg") or not old[n] or apart(old[n], made[n]) > 2)]
