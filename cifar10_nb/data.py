@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cifar10_classes', 'cifar10_mean', 'cifar10_std', 'ImageSet', 'Description', 'open_folder', 'drawn', 'open_data',
-           'open_pictures', 'open_test', 'Batches']
+           'open_local', 'Batches', 'open_pictures', 'open_test']
 
 # %% ../nbs/00_data.ipynb #ac4da960
 import hashlib
@@ -24,8 +24,6 @@ from .sources.pictures import _entries, read_folder, read_pictures
 
 # %% ../nbs/00_data.ipynb #9c876d3c
 cifar10_classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-cifar10_mean = (0.49140, 0.48216, 0.44653)
-cifar10_std = (0.24703, 0.24348, 0.26159)
 
 # %% ../nbs/00_data.ipynb #46e7caa1
 @dataclass(eq=False, repr=False)
@@ -119,14 +117,6 @@ def split(self: ImageSet,
     held[_stratified(self.y, self.n_classes, n_valid, seed)] = True
     return self.subset((~held).nonzero().flatten()), self.subset(held.nonzero().flatten())
 
-# %% ../nbs/00_data.ipynb #906e2749
-@patch
-def digest(self: ImageSet) -> str:  # SHA-256, hexadecimal
-    "A fingerprint of pixels, labels and class names."
-    found = hashlib.sha256(self.x.cpu().contiguous().numpy())
-    found.update(json.dumps([self.y.tolist(), list(self.classes)]).encode())
-    return found.hexdigest()
-
 # %% ../nbs/00_data.ipynb #57df79dc
 def _pixel_stats(x):
     "Mean and standard deviation per channel, pixels scaled to 0..1, and the mean of each image's own deviation."
@@ -156,6 +146,7 @@ class Description(dict):
         head, counts, *rows = self._lines()
         return "\n".join([f"**{head}**", "", counts, "", markdown_table("| red | green | blue", rows)])
 
+# %% ../nbs/00_data.ipynb #ba7617c0
 @patch
 def describe(self: ImageSet) -> Description:  # keys: source, n, size, counts, mean, std, image_std
     "Count the images of each class and measure the pixels, channel by channel, scaled to 0..1."
@@ -206,46 +197,6 @@ def drawn(
     "Draw the built-in sample: CIFAR-10's ten classes, 32x32."
     return tuple(ImageSet(*draw_set(part, n, seed), "drawn") for part, n in (("train", n_train), ("test", n_test)))
 
-# %% ../nbs/00_data.ipynb #9180e34b
-def _as_sets(parts): return parts and tuple(ImageSet(*part, "cifar10") for part in parts)
-
-def _open_place(path, dataset=None):
-    "Whatever data set the folder `path` holds."
-    root, dataset = Path(path).expanduser(), tv_dataset(dataset)
-    if not root.is_dir(): raise InputError(f"{path}: no such folder")
-    if (root / "train").is_dir() or (root / "test").is_dir(): return open_folder(root)
-    if found := _as_sets(open_archive(root, dataset)): return found
-    if (root / dataset.filename).exists() or (root / dataset.base_folder).exists():
-        raise InputError(f"{path}: {dataset.filename} or its unpacked files are incomplete or damaged")
-    raise InputError(f"{path} holds neither train/<class>/ and test/<class>/ nor {dataset.filename}")
-
-def _open_cifar10(dataset=None, urls=cifar10_mirrors, **limits):
-    "CIFAR-10 from CIFAR10_NB_DATA or the cache, else from a mirror."
-    if place := os.environ.get("CIFAR10_NB_DATA"):
-        try: return _open_place(place, dataset)
-        except InputError as e: raise InputError(f"CIFAR10_NB_DATA: {e}") from None
-    return _as_sets(open_archive(cache_dir(), dataset) or fetch_archive(dataset, urls, **limits))
-
-# %% ../nbs/00_data.ipynb #b3198c27
-def _warn_drawn(why):
-    "Say, unmissably, that these are not the real images."
-    lines = ["THESE ARE NOT THE REAL CIFAR-10 IMAGES", "",
-             "CIFAR-10 could not be had, so the built-in sample of drawn pictures is used",
-             "(source 'drawn'). Its scores say nothing about CIFAR-10.", "", "To get the real images, do one of these:",
-             "- run again with a network connection;", f"- put cifar-10-python.tar.gz into {cache_dir()};",
-             "- set CIFAR10_NB_DATA to a folder that holds it, or that holds the",
-             "  images as train/<class>/* and test/<class>/*."]
-    w = max(map(len, lines))
-    say("\n".join(["#" * (w + 6), *(f"## {l:{w}} ##" for l in lines), "#" * (w + 6), f"({why})"]))
-
-def _open_auto(dataset=None, urls=cifar10_mirrors, **limits):
-    "CIFAR-10 if it can be had, else the drawn sample and a warning."
-    try: return _open_cifar10(dataset, urls, **limits)
-    except DownloadError as e:
-        if e.partial: raise
-        _warn_drawn(e)
-    return drawn()
-
 # %% ../nbs/00_data.ipynb #b0dd3840
 def open_data(
     source="auto",                 # auto, cifar10, drawn, or a folder with train/<class>/* and test/<class>/*
@@ -260,38 +211,36 @@ def open_data(
     if not Path(source).expanduser().is_dir(): raise _no_source(source)
     return _open_place(source, dataset)
 
-def _no_source(source):
-    "The error for a source that is none, with what was probably meant."
-    from difflib import get_close_matches
-    near = Path(source).expanduser().parent
-    names = ["auto", "cifar10", "drawn"] + ([str(near / n) for n in _entries(near, True)] if near.is_dir() else [])
-    meant = get_close_matches(str(source), names, 1)
-    return InputError(f"{source}: no such folder" + (f"; did you mean {meant[0]}?" if meant else "") +
-                      " (a source is auto, cifar10, drawn or a folder with train/<class>/ and test/<class>/)")
+# %% ../nbs/00_data.ipynb #9180e34b
+def _as_sets(parts): return parts and tuple(ImageSet(*part, "cifar10") for part in parts)
 
-# %% ../nbs/00_data.ipynb #02914a1c
-def open_pictures(
-    path,            # holds <class>/* or test/<class>/*, with as many of the classes as there are pictures of
-    classes: list,   # all classes of the model
-    size: int = 32,  # edge of the images in pixels: that of the model
-) -> ImageSet:  # of the model's classes, with the names of the files
-    "Open pictures to score a model on, without any to train on; raises `InputError`, which names what is wrong."
-    if not (root := Path(path).expanduser()).is_dir(): raise _no_source(path)
-    x, y, files = read_pictures(root, classes, size)
-    return ImageSet(x, y, classes, f"folder:{root.resolve().name}", files)
+def _open_place(path, dataset=None):
+    "Whatever data set the folder `path` holds."
+    root, dataset = Path(path).expanduser(), tv_dataset(dataset)
+    if not root.is_dir(): raise InputError(f"{path}: no such folder")
+    if (root / "train").is_dir() or (root / "test").is_dir(): return open_folder(root)
+    if found := _as_sets(open_archive(root, dataset)): return found
+    if (root / dataset.filename).exists() or (root / dataset.base_folder).exists():
+        raise InputError(f"{path}: {dataset.filename} or its unpacked files are incomplete or damaged")
+    raise InputError(f"{path} holds neither train/<class>/ and test/<class>/ nor {dataset.filename}")
 
-# %% ../nbs/00_data.ipynb #f77d8353
-def open_test(
-    source,          # as for open_data, or a folder for open_pictures
-    classes: list,   # of the model
-    size: int = 32,  # edge of its images, for open_pictures
-) -> tuple:  # the ImageSets (train, test); train is None where there are only pictures to score
-    "The images to score a model on; raises `InputError`, whose line says what to do."
-    root = Path(source).expanduser()
-    whole = (root / "train").is_dir() and (root / "test").is_dir()
-    official = any((root / name).exists() for name in ("cifar-10-python.tar.gz", "cifar-10-batches-py"))
-    if source in ("auto", "cifar10", "drawn") or not root.is_dir() or whole or official: return open_data(source)
-    return None, open_pictures(root, classes, size)
+def _open_here(dataset=None):
+    "CIFAR-10 from CIFAR10_NB_DATA or the cache; None if it is in neither."
+    if place := os.environ.get("CIFAR10_NB_DATA"):
+        try: return _open_place(place, dataset)
+        except InputError as e: raise InputError(f"CIFAR10_NB_DATA: {e}") from None
+    return _as_sets(open_archive(cache_dir(), dataset))
+
+# %% ../nbs/00_data.ipynb #342c113f
+def open_local(
+    dataset=None,  # as for open_data
+) -> tuple:  # the ImageSets (train, test)
+    "CIFAR-10 if it is on this machine already, else the drawn sample; never a download."
+    return _open_here(dataset) or drawn()
+
+# %% ../nbs/00_data.ipynb #1efc9ded
+cifar10_mean = (0.49140, 0.48216, 0.44653)
+cifar10_std = (0.24703, 0.24348, 0.26159)
 
 # %% ../nbs/00_data.ipynb #54fdd825
 class Batches:
@@ -313,14 +262,82 @@ class Batches:
         n = len(self.images) if self.subset is None else len(self.subset)
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
-    def __iter__(self):
-        s, skip, self.skip, self.start = self.images, self.skip, 0, self.rng.get_state()
-        n = len(s) if self.subset is None else len(self.subset)
-        order = (torch.randperm(n, generator=self.rng) if self.shuffle else torch.arange(n)).to(s.device)
-        if self.subset is not None: order = self.subset[order]
-        for self.done, index in enumerate(order.split(self.batch_size)[skip:len(self)], start=skip + 1):
-            yield s.x[index], s.y[index], index
-        self.done = 0
+# %% ../nbs/00_data.ipynb #caca7eb1
+@patch
+def __iter__(self: Batches):
+    "Hand out an epoch: images, labels and places, batch by batch."
+    s, skip, self.skip, self.start = self.images, self.skip, 0, self.rng.get_state()
+    n = len(s) if self.subset is None else len(self.subset)
+    order = (torch.randperm(n, generator=self.rng) if self.shuffle else torch.arange(n)).to(s.device)
+    if self.subset is not None: order = self.subset[order]
+    for self.done, index in enumerate(order.split(self.batch_size)[skip:len(self)], start=skip + 1):
+        yield s.x[index], s.y[index], index
+    self.done = 0
+
+# %% ../nbs/00_data.ipynb #b3198c27
+def _open_cifar10(dataset=None, urls=cifar10_mirrors, **limits):
+    "CIFAR-10 from CIFAR10_NB_DATA or the cache, else from a mirror."
+    return _open_here(dataset) or _as_sets(fetch_archive(dataset, urls, **limits))
+
+def _warn_drawn(why):
+    "Say, unmissably, that these are not the real images."
+    lines = ["THESE ARE NOT THE REAL CIFAR-10 IMAGES", "",
+             "CIFAR-10 could not be had, so the built-in sample of drawn pictures is used",
+             "(source 'drawn'). Its scores say nothing about CIFAR-10.", "", "To get the real images, do one of these:",
+             "- run again with a network connection;", f"- put cifar-10-python.tar.gz into {cache_dir()};",
+             "- set CIFAR10_NB_DATA to a folder that holds it, or that holds the",
+             "  images as train/<class>/* and test/<class>/*."]
+    w = max(map(len, lines))
+    say("\n".join(["#" * (w + 6), *(f"## {l:{w}} ##" for l in lines), "#" * (w + 6), f"({why})"]))
+
+def _open_auto(dataset=None, urls=cifar10_mirrors, **limits):
+    "CIFAR-10 if it can be had, else the drawn sample and a warning."
+    try: return _open_cifar10(dataset, urls, **limits)
+    except DownloadError as e:
+        if e.partial: raise
+        _warn_drawn(e)
+    return drawn()
+
+# %% ../nbs/00_data.ipynb #5aff22ac
+def _no_source(source):
+    "The error for a source that is none, with what was probably meant."
+    from difflib import get_close_matches
+    near = Path(source).expanduser().parent
+    names = ["auto", "cifar10", "drawn"] + ([str(near / n) for n in _entries(near, True)] if near.is_dir() else [])
+    meant = get_close_matches(str(source), names, 1)
+    return InputError(f"{source}: no such folder" + (f"; did you mean {meant[0]}?" if meant else "") +
+                      " (a source is auto, cifar10, drawn or a folder with train/<class>/ and test/<class>/)")
+
+# %% ../nbs/00_data.ipynb #02914a1c
+def open_pictures(
+    path,            # holds <class>/* or test/<class>/*, with as many of the classes as there are pictures of
+    classes: list,   # all classes of the model
+    size: int = 32,  # edge of the images in pixels: that of the model
+) -> ImageSet:  # of the model's classes, with the names of the files
+    "Open pictures to score a model on, without any to train on; raises `InputError`, which names what is wrong."
+    if not (root := Path(path).expanduser()).is_dir(): raise _no_source(path)
+    x, y, files = read_pictures(root, classes, size)
+    return ImageSet(x, y, classes, f"folder:{root.resolve().name}", files)
+
+def open_test(
+    source,          # as for open_data, or a folder for open_pictures
+    classes: list,   # of the model
+    size: int = 32,  # edge of its images, for open_pictures
+) -> tuple:  # the ImageSets (train, test); train is None where there are only pictures to score
+    "The images to score a model on; raises `InputError`, whose line says what to do."
+    root = Path(source).expanduser()
+    whole = (root / "train").is_dir() and (root / "test").is_dir()
+    official = any((root / name).exists() for name in ("cifar-10-python.tar.gz", "cifar-10-batches-py"))
+    if source in ("auto", "cifar10", "drawn") or not root.is_dir() or whole or official: return open_data(source)
+    return None, open_pictures(root, classes, size)
+
+# %% ../nbs/00_data.ipynb #906e2749
+@patch
+def digest(self: ImageSet) -> str:  # SHA-256, hexadecimal
+    "A fingerprint of pixels, labels and class names."
+    found = hashlib.sha256(self.x.cpu().contiguous().numpy())
+    found.update(json.dumps([self.y.tolist(), list(self.classes)]).encode())
+    return found.hexdigest()
 
 # %% ../nbs/00_data.ipynb #2010d152
 @patch
