@@ -75,7 +75,7 @@ def to(self: ImageSet,
     "Move images and labels to `device`."
     return replace(self, x=self.x.to(device), y=self.y.to(device))
 
-# %% ../nbs/00_data.ipynb #1aefc4c2
+# %% ../nbs/00_data.ipynb #4a6e90c2
 def _shares(counts, n):
     "Divide `n` in proportion to `counts`, largest remainder first."
     exact = [n * c / sum(counts) for c in counts]
@@ -84,7 +84,6 @@ def _shares(counts, n):
     for k in order[:n - sum(shares)]: shares[k] += 1
     return shares
 
-# %% ../nbs/00_data.ipynb #4a6e90c2
 def _stratified(y, n_classes, n, seed):
     "Indices of `n` images, every class in proportion."
     if not 0 < n <= len(y): raise InputError(f"cannot take {n} of {len(y)} images: give a number from 1 to {len(y)}")
