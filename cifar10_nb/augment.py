@@ -53,18 +53,19 @@ def check_images(
 
 # %% ../nbs/02_augment.ipynb #ed133b11
 class Transform:
-    "A change to a whole batch of images (and perhaps labels), with independent chance for each image."
+    "A change to a whole batch of images (and labels), with independent chance for each image."
     def __call__(self,
-        x: torch.Tensor,              # images [n, 3, h, w], uint8 before `Normalize` and float32 after
-        y: torch.Tensor = None,       # labels: int64 [n], or float32 [n, classes] after `MixUp` or `CutMix`
-        gen: torch.Generator = None,  # torch.Generator that all chance comes from; None: torch's global one
+        x: torch.Tensor,              # [n, 3, h, w], uint8 before `Normalize` and float32 after
+        y: torch.Tensor = None,       # int64 [n], or float32 [n, classes] after `MixUp` or `CutMix`
+        gen: torch.Generator = None,  # where all chance comes from; None: torch's global one
         epoch: int = 0,               # number of the epoch, for transforms that alternate
         index: torch.Tensor = None,   # int64 [n], each image's place in the training set
     ) -> tuple:  # (x, y): a new batch; the one passed in is left as it was
         check_images(x)
         return self.images(x, gen), y
 
-    def images(self, x, gen): raise NotImplementedError(f"{type(self).__name__} has no images method")
+    def images(self, x, gen):
+        raise NotImplementedError(f"{type(self).__name__} has no images method")
 
     def __repr__(self):
         args = ", ".join(f"{k}={v!r}" for k,v in vars(self).items() if not k.startswith("_"))
