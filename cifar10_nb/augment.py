@@ -266,7 +266,7 @@ def class_weights(
 def mix_labels(
     y: torch.Tensor,        # labels as above, or None
     partner: torch.Tensor,  # int64 [n], whose label is mixed in
-    weight: torch.Tensor,   # float32 [n], share of the own label
+    weight: torch.Tensor,   # float32 [n], weight of the own label
     n_classes: int,         # length of the rows
 ) -> torch.Tensor:  # float32 [n, classes], or None
     "`weight` of each image's own label and the rest of its partner's; None stays None."
@@ -299,18 +299,18 @@ class _Mix(Transform):
 class MixUp(_Mix):
     "Blend each image and its label with another of the batch (arXiv 1710.09412)."
     def weights(self,
-        lam: torch.Tensor,     # float32 [n], share of each image's own
+        lam: torch.Tensor,     # float32 [n], mixing coefficient
         x: torch.Tensor,       # images [n, c, h, w]
         gen: torch.Generator,  # torch.Generator
     ) -> tuple:  # weights of the own label [n] and of the own pixels, which broadcasts to x
-        "The same share of label and pixels."
+        "The same weight for label and pixels."
         return lam, lam[:, None, None, None]
 
 # %% ../nbs/02_augment.ipynb #dde2570b
 class CutMix(_Mix):
     "Paste a rectangle of another image of the batch; labels weigh the true areas (arXiv 1905.04899)."
     def weights(self,
-        lam: torch.Tensor,     # float32 [n], share of each image's own before clipping
+        lam: torch.Tensor,     # float32 [n], mixing coefficient before clipping
         x: torch.Tensor,       # images [n, c, h, w]
         gen: torch.Generator,  # torch.Generator, which draws the rectangles
     ) -> tuple:  # weights of the own label [n] and of the own pixels [n, 1, h, w]
