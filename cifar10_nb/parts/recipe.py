@@ -64,12 +64,6 @@ class Recipe:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         self.check()
 
-# %% ../../nbs/parts/01_recipe.ipynb #83c29d71
-@patch
-def __repr__(self: Recipe):
-    changed = (f"{f.name}={v!r}" for f in fields(self)[1:] if (v := getattr(self, f.name)) != f.default)
-    return f"Recipe({', '.join([repr(self.name), *changed])})"
-
 # %% ../../nbs/parts/01_recipe.ipynb #dba1a6a8
 _choices = dict(normalize=("data", "imagenet", "symmetric"), optimizer=("sgd", "adamw", "adam", "muon"),
     schedule=("cosine", "linear", "constant"), crop_mode=("zero", "reflect"), cutout_fill=("black", "mean"),
@@ -122,6 +116,12 @@ def check_together(self: Recipe):
                          f"there are no weights for {self.model}")
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
+
+# %% ../../nbs/parts/01_recipe.ipynb #83c29d71
+@patch
+def __repr__(self: Recipe):
+    changed = (f"{f.name}={v!r}" for f in fields(self)[1:] if (v := getattr(self, f.name)) != f.default)
+    return f"Recipe({', '.join([repr(self.name), *changed])})"
 
 # %% ../../nbs/parts/01_recipe.ipynb #ac302add
 def lr_at(
