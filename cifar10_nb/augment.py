@@ -11,6 +11,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 
 from .core import InputError
 
@@ -26,38 +27,6 @@ def _randint(high, shape, gen, device):
 
 def _randperm(n, gen, device): return _send(torch.randperm(n, generator=gen, device=_device(gen)), device)
 
-# %% ../nbs/02_augment.ipynb #631b245d
-def check_images(
-    x,                  # what should be a batch of images
-    uint8: str = None,  # name of the transform that needs them as uint8; None: any dtype will do
-):
-    "Raise `InputError` unless `x` is a batch of images."
-    if not isinstance(x, torch.Tensor) or x.ndim != 4:
-        got = f"a tensor of shape {list(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
-        raise InputError(f"augmentation needs a batch of images, a tensor [n, channels, height, width], not {got}")
-    if uint8 and x.dtype != torch.uint8:
-        raise InputError(f"{uint8} needs uint8 images, not {x.dtype}: put it before Normalize")
-
-# %% ../nbs/02_augment.ipynb #ed133b11
-class Transform:
-    "A change to a whole batch of images (and perhaps labels), with independent chance for each image."
-    def __call__(self,
-        x: torch.Tensor,              # images [n, 3, h, w], uint8 before `Normalize` and float32 after
-        y: torch.Tensor = None,       # labels: int64 [n], or float32 [n, classes] after `MixUp` or `CutMix`
-        gen: torch.Generator = None,  # torch.Generator that all chance comes from; None: torch's global one
-        epoch: int = 0,               # number of the epoch, for transforms that alternate
-        index: torch.Tensor = None,   # int64 [n], each image's place in the training set
-    ) -> tuple:  # (x, y): a new batch; the one passed in is left as it was
-        check_images(x)
-        return self.images(x, gen), y
-
-    def images(self, x, gen): raise NotImplementedError(f"{type(self).__name__} has no images method")
-
-    def __repr__(self):
-        args = ", ".join(f"{k}={v!r}" for k,v in vars(self).items() if not k.startswith("_"))
-        return f"{type(self).__name__}({args})"
-
-# %% ../nbs/02_augment.ipynb #b30d885f
 def _whole(name, value, low, high=None):
     "`value` if it is a whole number from `low` to `high`, else an `InputError` naming it."
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
@@ -68,6 +37,39 @@ def _whole(name, value, low, high=None):
 def _one_of(name, value, choices):
     if value not in choices: raise InputError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
     return value
+
+# %% ../nbs/02_augment.ipynb #631b245d
+def check_images(
+    x,                  # what should be a batch of images
+    uint8: str = None,  # name of the transform that needs them as uint8; None: any dtype will do
+):
+    "Raise `InputError` unless `x` is a batch of images."
+    if not isinstance(x, torch.Tensor) or x.ndim != 4:
+        got = f"a tensor of shape {list(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
+        raise InputError("augmentation needs a batch of images, a tensor [n, channels, height, width], "
+                         f"not {got}")
+    if uint8 and x.dtype != torch.uint8:
+        raise InputError(f"{uint8} needs uint8 images, not {x.dtype}: put it before Normalize")
+
+# %% ../nbs/02_augment.ipynb #ed133b11
+class Transform:
+    "A change to a whole batch of images (and labels), with independent chance for each image."
+    def __call__(self,
+        x: torch.Tensor,              # [n, 3, h, w], uint8 before `Normalize` and float32 after
+        y: torch.Tensor = None,       # int64 [n], or float32 [n, classes] after `MixUp` or `CutMix`
+        gen: torch.Generator = None,  # where all chance comes from; None: torch's global one
+        epoch: int = 0,               # number of the epoch, for transforms that alternate
+        index: torch.Tensor = None,   # int64 [n], each image's place in the training set
+    ) -> tuple:  # (x, y): a new batch; the one passed in is left as it was
+        check_images(x)
+        return self.images(x, gen), y
+
+    def images(self, x, gen):
+        raise NotImplementedError(f"{type(self).__name__} has no images method")
+
+    def __repr__(self):
+        args = ", ".join(f"{k}={v!r}" for k,v in vars(self).items() if not k.startswith("_"))
+        return f"{type(self).__name__}({args})"
 
 # %% ../nbs/02_augment.ipynb #c1e30398
 def pad(
@@ -89,28 +91,32 @@ class RandomCrop(Transform):
         padding: int = 4,    # pixels on each side, so the image moves by at most this much
         mode: str = "zero",  # what to pad with: 'zero' or 'reflect'
     ):
-        self.padding, self.mode = _whole("padding", padding, 0), _one_of("mode", mode, ("zero", "reflect"))
+        self.padding = _whole("padding", padding, 0)
+        self.mode = _one_of("mode", mode, ("zero", "reflect"))
 
     def images(self, x, gen):
         n, most = len(x), 2*self.padding + 1
         if self.mode == "reflect" and self.padding >= min(x.shape[2:]):
-            raise InputError(f"padding {self.padding} by reflection needs images larger than that, not {list(x.shape)}")
+            raise InputError(f"padding {self.padding} by reflection needs images larger than that, "
+                             f"not {list(x.shape)}")
         dy, dx = _randint(most, (2, n), gen, x.device)
         return self.crop(x, dy, dx)
 
-    def crop(self,
-        x: torch.Tensor,   # images [n, c, h, w]
-        dy: torch.Tensor,  # int64 [n], how far down in the padded image each one's window lies
-        dx: torch.Tensor,  # int64 [n], how far to the right
-    ) -> torch.Tensor:  # [n, c, h, w]
-        "Cut a window out of each padded image."
-        n, c, h, w = x.shape
-        padded = pad(x, self.padding, self.mode).contiguous()
-        H, W = padded.shape[2:]
-        plane = torch.arange(n*c, device=x.device).view(n, c, 1) * (H*W)
-        row = (dy[:, None] + torch.arange(h, device=x.device)) * W + dx[:, None]
-        runs = padded.as_strided((padded.numel() - w + 1, w), (1, 1))
-        return runs.index_select(0, (plane + row[:, None]).view(-1)).view(n, c, h, w)
+# %% ../nbs/02_augment.ipynb #6d48526f
+@patch
+def crop(self: RandomCrop,
+    x: torch.Tensor,   # images [n, c, h, w]
+    dy: torch.Tensor,  # int64 [n], how far down in the padded image each one's window lies
+    dx: torch.Tensor,  # int64 [n], how far to the right
+) -> torch.Tensor:  # [n, c, h, w]
+    "Cut a window out of each padded image."
+    n, c, h, w = x.shape
+    padded = pad(x, self.padding, self.mode).contiguous()
+    H, W = padded.shape[2:]
+    plane = torch.arange(n*c, device=x.device).view(n, c, 1) * (H*W)
+    row = (dy[:, None] + torch.arange(h, device=x.device)) * W + dx[:, None]
+    runs = padded.as_strided((padded.numel() - w + 1, w), (1, 1))
+    return runs.index_select(0, (plane + row[:, None]).view(-1)).view(n, c, h, w)
 
 # %% ../nbs/02_augment.ipynb #d04e82a4
 def hash_bit(
@@ -134,19 +140,21 @@ def flip_where(
 
 # %% ../nbs/02_augment.ipynb #17c94fd9
 class HorizontalFlip(Transform):
-    "Mirror half of the images: by a coin for each image and epoch, or alternating between epochs (arXiv 2404.00498)."
+    "Mirror half of the images: by a coin for each image and epoch, or alternating (arXiv 2404.00498)."
     def __init__(self,
         mode: str = "random",  # 'random', or 'alternating': each image mirrored in every second epoch
         seed: int = 0,         # decides which images 'alternating' mirrors first
     ):
-        self.mode, self.seed = _one_of("mode", mode, ("random", "alternating")), _whole("seed", seed, 0)
+        self.mode = _one_of("mode", mode, ("random", "alternating"))
+        self.seed = _whole("seed", seed, 0)
 
     def __call__(self, x, y=None, gen=None, epoch=0, index=None):
         check_images(x)
         if self.mode == "random": flip = _randint(2, (len(x),), gen, x.device)
         else:
             if index is None or len(index) != len(x):
-                raise InputError("HorizontalFlip('alternating') needs index: each image's place in the training set")
+                raise InputError("HorizontalFlip('alternating') needs index: "
+                                 "each image's place in the training set")
             flip = hash_bit(_send(index, x.device), self.seed) ^ bool(epoch % 2)
         return flip_where(x, flip), y
 
@@ -158,18 +166,10 @@ class Normalize(Transform):
         std: tuple,   # their standard deviation, in 0..1
     ):
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
-        if len(self.mean) != len(self.std): raise InputError("Normalize needs as many values in std as in mean")
+        if len(self.mean) != len(self.std):
+            raise InputError("Normalize needs as many values in std as in mean")
         if min(self.std) <= 0: raise InputError(f"Normalize needs every std above 0, not {self.std}")
         self._factors = {}
-
-    def factors(self,
-        device,  # of the images
-    ) -> tuple:  # (mul, add), float32 [channels, 1, 1] both
-        "What to multiply bytes by, and what to add."
-        if device not in self._factors:
-            mean, std = (torch.tensor(v, dtype=torch.float64).view(-1, 1, 1) for v in (self.mean, self.std))
-            self._factors[device] = [t.float().to(device) for t in (1/(255*std), -mean/std)]
-        return self._factors[device]
 
     def images(self, x, gen=None):
         check_images(x, uint8="Normalize")
@@ -177,6 +177,17 @@ class Normalize(Transform):
             raise InputError(f"Normalize has {len(self.mean)} channels, the images {x.shape[1]}")
         mul, add = self.factors(x.device)
         return x.float().mul_(mul).add_(add)
+
+# %% ../nbs/02_augment.ipynb #54047171
+@patch
+def factors(self: Normalize,
+    device,  # of the images
+) -> tuple:  # (mul, add), float32 [channels, 1, 1] both
+    "What to multiply bytes by, and what to add."
+    if device not in self._factors:
+        mean, std = (torch.tensor(v, dtype=torch.float64).view(-1, 1, 1) for v in (self.mean, self.std))
+        self._factors[device] = [t.float().to(device) for t in (1/(255*std), -mean/std)]
+    return self._factors[device]
 
 # %% ../nbs/02_augment.ipynb #b4db10ba
 class Resize(Transform):
@@ -202,7 +213,8 @@ def box_mask(
     "A box around each centre, clipped at the image's border."
     def span(centre, length, size):
         at = torch.arange(size, device=centre.device) - (centre - length//2)[:, None]
-        return ((at >= 0) & (at < (length if isinstance(length, int) else length[:, None]))).to(torch.uint8)
+        most = length if isinstance(length, int) else length[:, None]
+        return ((at >= 0) & (at < most)).to(torch.uint8)
     return span(cy, bh, h)[:, :, None] * span(cx, bw, w)[:, None]
 
 # %% ../nbs/02_augment.ipynb #b921dd4d
@@ -215,16 +227,18 @@ class Cutout(Transform):
         values = fill if isinstance(fill, (list, tuple)) else (fill,)
         for v in values:
             if isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v <= 255:
-                raise InputError(f"fill must be a number from 0 to 255, or one for each channel, not {fill!r}")
+                raise InputError("fill must be a number from 0 to 255, or one for each channel, "
+                                 f"not {fill!r}")
         self.size, self.fill = _whole("size", size, 0), fill if any(values) else 0
 
     def images(self, x, gen):
         n, _, h, w = x.shape
-        hole = box_mask(_randint(h, (n,), gen, x.device), _randint(w, (n,), gen, x.device), self.size, self.size, h, w)
-        covered = x * (1 - hole)[:, None]
+        cy, cx = _randint(h, (n,), gen, x.device), _randint(w, (n,), gen, x.device)
+        mask = box_mask(cy, cx, self.size, self.size, h, w)
+        covered = x * (1 - mask)[:, None]
         if not self.fill: return covered
         fill = torch.tensor(self.fill, dtype=torch.float32, device=x.device).round().to(torch.uint8)
-        return covered + fill.reshape(1, -1, 1, 1) * hole[:, None]
+        return covered + fill.reshape(1, -1, 1, 1) * mask[:, None]
 
 # %% ../nbs/02_augment.ipynb #9c0b3cbb
 def symmetric_beta(
@@ -252,7 +266,7 @@ def class_weights(
 def mix_labels(
     y: torch.Tensor,        # labels as above, or None
     partner: torch.Tensor,  # int64 [n], whose label is mixed in
-    weight: torch.Tensor,   # float32 [n], share of the own label
+    weight: torch.Tensor,   # float32 [n], weight of the own label
     n_classes: int,         # length of the rows
 ) -> torch.Tensor:  # float32 [n, classes], or None
     "`weight` of each image's own label and the rest of its partner's; None stays None."
@@ -274,27 +288,29 @@ class _Mix(Transform):
         check_images(x)
         if not x.is_floating_point():
             raise InputError(f"{type(self).__name__} needs float images, not {x.dtype}: put it after Normalize")
-        lam, partner = symmetric_beta(self.alpha, len(x), gen, x.device), _randperm(len(x), gen, x.device)
+        lam = symmetric_beta(self.alpha, len(x), gen, x.device)
+        partner = _randperm(len(x), gen, x.device)
         weight, mask = self.weights(lam, x, gen)
         other = x.index_select(0, partner)
-        return torch.lerp(other, x, mask.to(x.dtype), out=other), mix_labels(y, partner, weight, self.n_classes)
+        mixed = torch.lerp(other, x, mask.to(x.dtype), out=other)
+        return mixed, mix_labels(y, partner, weight, self.n_classes)
 
 # %% ../nbs/02_augment.ipynb #9dbf5745
 class MixUp(_Mix):
     "Blend each image and its label with another of the batch (arXiv 1710.09412)."
     def weights(self,
-        lam: torch.Tensor,     # float32 [n], share of each image's own
+        lam: torch.Tensor,     # float32 [n], mixing coefficient
         x: torch.Tensor,       # images [n, c, h, w]
         gen: torch.Generator,  # torch.Generator
     ) -> tuple:  # weights of the own label [n] and of the own pixels, which broadcasts to x
-        "The same share of label and pixels."
+        "The same weight for label and pixels."
         return lam, lam[:, None, None, None]
 
 # %% ../nbs/02_augment.ipynb #dde2570b
 class CutMix(_Mix):
     "Paste a rectangle of another image of the batch; labels weigh the true areas (arXiv 1905.04899)."
     def weights(self,
-        lam: torch.Tensor,     # float32 [n], share of each image's own before clipping
+        lam: torch.Tensor,     # float32 [n], mixing coefficient before clipping
         x: torch.Tensor,       # images [n, c, h, w]
         gen: torch.Generator,  # torch.Generator, which draws the rectangles
     ) -> tuple:  # weights of the own label [n] and of the own pixels [n, 1, h, w]
@@ -313,7 +329,8 @@ class Compose(Transform):
     ):
         self.transforms = list(transforms)
         for t in self.transforms:
-            if not isinstance(t, Transform): raise InputError(f"Compose takes a list of transforms, not {t!r}")
+            if not isinstance(t, Transform):
+                raise InputError(f"Compose takes a list of transforms, not {t!r}")
 
     def __call__(self, x, y=None, gen=None, epoch=0, index=None):
         check_images(x)

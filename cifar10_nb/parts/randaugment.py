@@ -74,6 +74,7 @@ def to_bytes(
     "Float images, which are overwritten, to uint8: clipped, then truncated (faster by way of int16)."
     return x.clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
+# %% ../../nbs/parts/02_randaugment.ipynb #746a7290
 def blend(
     x: torch.Tensor,       # uint8 [n, c, h, w]
     other: torch.Tensor,   # the poorer image, any shape that broadcasts; None: black
@@ -117,6 +118,7 @@ def posterize(
     "Keep the top `bits` bits of every value."
     return x & (256 - 2**(8 - int(bits)))
 
+# %% ../../nbs/parts/02_randaugment.ipynb #138b1379
 def solarize(
     x: torch.Tensor,   # uint8 [n, c, h, w]
     threshold: float,  # level, 0 to 255
@@ -124,6 +126,7 @@ def solarize(
     "Invert the values from `threshold` up."
     return x ^ ((x >= threshold).to(torch.uint8) * 255)
 
+# %% ../../nbs/parts/02_randaugment.ipynb #20ab784f
 def autocontrast(
     x: torch.Tensor,  # uint8 [n, c, h, w]
 ) -> torch.Tensor:  # uint8 [n, c, h, w]
@@ -178,24 +181,27 @@ class RandAugment(Transform):
         self.num_ops, self.magnitude = _whole("num_ops", num_ops, 0), _whole("magnitude", magnitude, 0, 30)
         self._maps = {}
 
-    def maps(self,
-        h: int, w: int,  # size of the images
-        device,          # where they are
-    ) -> tuple:  # (source, inside), both [10, h*w]
-        "The maps of the five geometric operations, each with sign - and +."
-        key = h, w, device
-        if key not in self._maps:
-            pairs = [geometric_map(op, sign*ra_strength(op, self.magnitude, h, w), h, w)
-                     for op in ra_geometric for sign in (-1, 1)]
-            self._maps[key] = [torch.stack(m).to(device) for m in zip(*pairs)]
-        return self._maps[key]
-
     def images(self, x, gen):
         check_images(x, uint8="RandAugment")
         for _ in range(self.num_ops):
-            op, positive = (torch.randint(k, (len(x),), generator=gen, device=_device(gen)) for k in (len(ra_ops), 2))
+            op, positive = (torch.randint(k, (len(x),), generator=gen, device=_device(gen))
+                            for k in (len(ra_ops), 2))
             x = self.apply(x, op, positive)
         return x
+
+# %% ../../nbs/parts/02_randaugment.ipynb #959e7347
+@patch
+def maps(self: RandAugment,
+    h: int, w: int,  # size of the images
+    device,          # where they are
+) -> tuple:  # (source, inside), both [10, h*w]
+    "The maps of the five geometric operations, each with sign - and +."
+    key = h, w, device
+    if key not in self._maps:
+        pairs = [geometric_map(op, sign*ra_strength(op, self.magnitude, h, w), h, w)
+                 for op in ra_geometric for sign in (-1, 1)]
+        self._maps[key] = [torch.stack(m).to(device) for m in zip(*pairs)]
+    return self._maps[key]
 
 # %% ../../nbs/parts/02_randaugment.ipynb #0d867a14
 @patch
@@ -213,8 +219,11 @@ def apply(self: RandAugment,
     sign = (2*positive - 1).double()[order].split(sizes)
     x = x.index_select(0, _send(order, x.device))
     parts = x.split(sizes)  # views, so that writing to them fills x
-    if sizes[1]: parts[1].copy_(warp(parts[1], *(m.index_select(0, row[1]) for m in self.maps(h, w, x.device))))
+    if sizes[1]:
+        maps = (m.index_select(0, row[1]) for m in self.maps(h, w, x.device))
+        parts[1].copy_(warp(parts[1], *maps))
     for i, name in enumerate(ra_ops[last:], 2):
         strength = ra_strength(name, self.magnitude, h, w)
-        if sizes[i]: parts[i].copy_(ra_apply(parts[i], name, strength*sign[i] if name in ra_signed else strength))
+        if name in ra_signed: strength = strength*sign[i]
+        if sizes[i]: parts[i].copy_(ra_apply(parts[i], name, strength))
     return x.index_select(0, _send(order.argsort(), x.device))

@@ -64,20 +64,15 @@ class Recipe:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         self.check()
 
-# %% ../../nbs/parts/01_recipe.ipynb #83c29d71
-@patch
-def __repr__(self: Recipe):
-    changed = (f"{f.name}={v!r}" for f in fields(self)[1:] if (v := getattr(self, f.name)) != f.default)
-    return f"Recipe({', '.join([repr(self.name), *changed])})"
-
 # %% ../../nbs/parts/01_recipe.ipynb #dba1a6a8
 _choices = dict(normalize=("data", "imagenet", "symmetric"), optimizer=("sgd", "adamw", "adam", "muon"),
     schedule=("cosine", "linear", "constant"), crop_mode=("zero", "reflect"), cutout_fill=("black", "mean"),
     flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"))
-_ranges = dict(epochs=(1, 10_000), head_epochs=(0, 10_000), batch_size=(1, 1_000_000), micro_batch=(0, 1_000_000),
-    lr=(1e-12, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), bias_lr=(0, 1e6), ns_steps=(1, 100), weight_decay=(0, 100),
-    warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100), label_smoothing=(0, 1),
-    clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), images=(0, 10**9), patience=(0, 10_000))
+_ranges = dict(epochs=(1, 10_000), head_epochs=(0, 10_000), batch_size=(1, 1_000_000),
+    micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), bias_lr=(0, 1e6),
+    ns_steps=(1, 100), weight_decay=(0, 100), warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100),
+    cutmix=(0, 100), label_smoothing=(0, 1), clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), images=(0, 10**9),
+    patience=(0, 10_000))
 
 @patch
 def check(self: Recipe):
@@ -107,10 +102,12 @@ def check_lists(self: Recipe):
             raise InputError(f"randaugment is {self.randaugment}: give a number of operations and a magnitude")
         RandAugment(*self.randaugment)
 
+# %% ../../nbs/parts/01_recipe.ipynb #30d681d8
 @patch
 def check_together(self: Recipe):
     "Raise `InputError` for values that are possible each, but not together."
-    if self.warmup > self.epochs: raise InputError(f"warmup is {self.warmup:g} epochs: the run has only {self.epochs}")
+    if self.warmup > self.epochs:
+        raise InputError(f"warmup is {self.warmup:g} epochs: the run has only {self.epochs}")
     head = f"head_epochs is {self.head_epochs}"
     if self.head_epochs > self.epochs: raise InputError(f"{head}: the run has only {self.epochs}")
     if self.head_epochs and self.freeze: raise InputError(f"{head}, and freeze is on: the head is all that trains")
@@ -120,13 +117,19 @@ def check_together(self: Recipe):
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
+# %% ../../nbs/parts/01_recipe.ipynb #83c29d71
+@patch
+def __repr__(self: Recipe):
+    changed = (f"{f.name}={v!r}" for f in fields(self)[1:] if (v := getattr(self, f.name)) != f.default)
+    return f"Recipe({', '.join([repr(self.name), *changed])})"
+
 # %% ../../nbs/parts/01_recipe.ipynb #ac302add
 def lr_at(
     recipe: Recipe,
     step: float,           # steps done so far
     steps_per_epoch: int,
 ) -> float:  # the learning rate of the next step
-    "Linear warm-up from zero to `recipe.lr`, then a cosine or a straight line to zero at the end, or constant."
+    "Linear warm-up from zero to `recipe.lr`, then cosine or linear decay to zero at the end, or constant."
     warm, total = recipe.warmup * steps_per_epoch, recipe.epochs * steps_per_epoch
     if step < warm: return recipe.lr * min(1, (step + 1) / warm)
     if recipe.schedule == "constant": return recipe.lr
@@ -142,6 +145,7 @@ def value_at(
     "The value for this epoch; the last epoch has the last one."
     return values[math.ceil((epoch + 1) * len(values) / epochs) - 1]
 
+# %% ../../nbs/parts/01_recipe.ipynb #03782e48
 @patch
 def size_at(self: Recipe,
     epoch: int,  # from 0
@@ -150,6 +154,7 @@ def size_at(self: Recipe,
     "Height of the images in an epoch, in pixels."
     return value_at(self.sizes, epoch, self.epochs) if self.sizes else size
 
+# %% ../../nbs/parts/01_recipe.ipynb #320b59b5
 @patch
 def epoch_size(self: Recipe,
     epoch: int,  # from 0
@@ -162,8 +167,9 @@ def epoch_size(self: Recipe,
 # %% ../../nbs/parts/01_recipe.ipynb #1330501e
 @patch(as_prop=True)
 def features_once(self: Recipe) -> bool:
-    "Are the features of all images computed once? With a frozen body, if nothing but a flip changes the images."
-    return self.freeze and not (self.crop or self.randaugment or self.cutout or self.mixup or self.cutmix or self.sizes)
+    "Are all features computed once? With a frozen body, if nothing but a flip changes the images."
+    changed = self.crop or self.randaugment or self.cutout or self.mixup or self.cutmix or self.sizes
+    return self.freeze and not changed
 
 # %% ../../nbs/parts/01_recipe.ipynb #fd3852b2
 @patch
@@ -171,7 +177,7 @@ def augmentation(self: Recipe,
     info: dict,     # of model_info: normalisation and classes
     seed: int = 0,  # which images an alternating flip mirrors first
 ) -> Compose:  # uint8 [n, 3, h, w] and int64 [n] in; float32 out, labels soft after MixUp or CutMix
-    "The recipe's augmentation, in the original project's order: geometry, RandAugment, Cutout, Normalize, MixUp."
+    "The transforms, in the original project's order: geometry, RandAugment, Cutout, Normalize, MixUp."
     steps, n = [], len(info["classes"])
     if self.crop: steps.append(RandomCrop(self.crop, self.crop_mode))
     if self.flip != "none": steps.append(HorizontalFlip(self.flip, seed))
