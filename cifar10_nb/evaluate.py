@@ -18,8 +18,6 @@ from .parts.score import predict_logits, score
 from .sources.pictures import open_image
 
 # %% ../nbs/04_evaluate.ipynb #581691e0
-#| code-fold: true
-#| code-summary: "How the curves are drawn"
 _train_colour, _valid_colour, *_ = colours
 
 def _is_plain(recipe):
@@ -88,8 +86,6 @@ def evaluate(
                   per_class=dict(zip(names, per_class)), confusion=confusion.tolist(), logits=logits)
 
 # %% ../nbs/04_evaluate.ipynb #dfe76619
-#| code-fold: true
-#| code-summary: "How the bars are drawn"
 def plot_per_class(
     scores: Scores,
 ):  # matplotlib Figure: a bar a class, the accuracy on all images as a line
@@ -107,8 +103,6 @@ def plot_per_class(
     return fig
 
 # %% ../nbs/04_evaluate.ipynb #04d1d44d
-#| code-fold: true
-#| code-summary: "How the matrix is drawn"
 def plot_confusion(
     scores: Scores,
 ):  # matplotlib Figure: true classes down, predicted ones across, counts in the cells
@@ -146,8 +140,6 @@ def mistakes(
                  true_rank=int(rank[i])) for i in worst]
 
 # %% ../nbs/04_evaluate.ipynb #b2d4c6b9
-#| code-fold: true
-#| code-summary: "How the mistakes are drawn"
 def plot_mistakes(
     scores: Scores,
     images: ImageSet,  # the images that were scored

@@ -58,8 +58,6 @@ def fit_temperature(
     return (low * high) ** 0.5
 
 # %% ../../nbs/lab/07_report.ipynb #4e90000d
-#| code-fold: true
-#| code-summary: "How the diagram is drawn"
 def plot_reliability(
     curves: dict,  # name -> what calibration gave
 ):  # matplotlib Figure: accuracy against confidence in bins that hold 1% of the images or more; dashed: calibrated
