@@ -29,7 +29,8 @@ def plot_history(
     run,  # a Run, or a dict read from run.json
 ):  # matplotlib Figure: loss and accuracy by epoch
     "Learning curves of a run: loss and top-1 accuracy on training and held-out images."
-    rows, recipe = (run["history"], run["recipe"]) if isinstance(run, dict) else (run.history, asdict(run.recipe))
+    if not isinstance(run, dict): run = dict(history=run.history, recipe=asdict(run.recipe))
+    rows, recipe = run["history"], run["recipe"]
     parts = dict(train=("training" if _is_plain(recipe) else "training (augmented)", _train_colour, "o"),
                  valid=("held out", _valid_colour, "s"))
     fig, axes = new_figure(8, 2.8, 1, 2)
@@ -58,10 +59,11 @@ class Scores:
     logits: torch.Tensor = field(repr=False)    # float32 [n, classes], in the order of the images
 
     @property
-    def interval(self) -> Interval: return wilson(round(self.top1 * self.n), self.n)  # of the accuracy
+    def interval(self) -> Interval:  # of the accuracy
+        return wilson(round(self.top1 * self.n), self.n)
 
     @property
-    def intervals(self) -> dict:  # class name -> Interval of its accuracy; without the classes that have no images
+    def intervals(self) -> dict:  # class name -> Interval of its accuracy; no class without images
         rows = zip(self.per_class, self.confusion)
         return {name: wilson(row[i], sum(row)) for i, (name, row) in enumerate(rows) if sum(row)}
 
@@ -71,29 +73,17 @@ def evaluate(
     images: ImageSet,        # of the same classes
     tta: str = "none",       # test-time augmentation: "none", "flip" or "full"
 ) -> Scores:
-    "Loss, top-1, top-5, accuracy of each class and confusion matrix; raises `InputError` if the classes differ."
-    from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
+    "All scores of a model; raises `InputError` if the classes differ."
     names = model.info["classes"]
+    n = len(names)
     if list(images.classes) != list(names):
-        known, given = ", ".join(names), ", ".join(images.classes)
-        raise InputError(f"these weights know other classes ({known}) than the images have ({given})")
+        raise InputError(f"these weights know other classes ({', '.join(names)}) "
+                         f"than the images have ({', '.join(images.classes)})")
     logits, y = predict_logits(model, images, tta), images.y.cpu()
-    each = multiclass_accuracy(logits, y, len(names), average="none")
-    confusion = multiclass_confusion_matrix(logits, y, len(names))
-    seen = torch.bincount(y, minlength=len(names)) > 0
-    per_class = {n: float(a) if s else float("nan") for n, a, s in zip(names, each, seen)}
-    return Scores(**score(logits, y), n=len(y), source=images.source, tta=tta, per_class=per_class,
-                  confusion=confusion.tolist(), logits=logits)
-
-# %% ../nbs/04_evaluate.ipynb #52499778
-@patch
-def to_dict(self: Scores) -> dict:  # ready for JSON; the three scores under "test", 95% intervals as [low, high]
-    "Everything but the logits."
-    d = {k: getattr(self, k) for k in ("n", "source", "tta", "per_class", "confusion")}
-    d["per_class"] = {k: None if v != v else v for k, v in self.per_class.items()}
-    classes = {k: dict(right=round(i.mean * i.n), n=i.n, interval=[i.low, i.high]) for k, i in self.intervals.items()}
-    return dict(test=dict(top1=self.top1, top5=self.top5, loss=self.loss), interval=list(self.interval[1:3]),
-                classes=classes, **d)
+    confusion = torch.bincount(y * n + logits.argmax(1), minlength=n * n).view(n, n)
+    per_class = (confusion.diag() / confusion.sum(1)).tolist()  # 0 / 0 is nan
+    return Scores(**score(logits, y), n=len(y), source=images.source, tta=tta,
+                  per_class=dict(zip(names, per_class)), confusion=confusion.tolist(), logits=logits)
 
 # %% ../nbs/04_evaluate.ipynb #dfe76619
 def plot_per_class(
@@ -138,15 +128,16 @@ def mistakes(
     images: ImageSet,  # the images that were scored
     n: int = 12,       # at most so many; None: all
 ) -> list:  # of dicts: index, file (if known), true, predicted, probability, true_probability, true_rank
-    "The `n` most confident mistakes: what was predicted, and which place the true class took (2: the next best)."
-    p, y = scores.logits.softmax(1), images.y.cpu()
+    "The `n` most confident mistakes; the rank of the true class is 2 if it came next."
+    p, y, names = scores.logits.softmax(1), images.y.cpu(), images.classes
     (sure, predicted), own = p.max(1), p.gather(1, y[:, None])
     rank = 1 + (p > own).sum(1).clamp(min=1)
     wrong = (predicted != y).nonzero()[:, 0]
     worst = wrong[sure[wrong].argsort(descending=True, stable=True)][:n].tolist()
     file = lambda i: dict(file=images.files[i]) if images.files else {}
-    return [dict(index=i, **file(i), true=images.classes[y[i]], predicted=images.classes[predicted[i]],
-                 probability=float(sure[i]), true_probability=float(own[i]), true_rank=int(rank[i])) for i in worst]
+    return [dict(index=i, **file(i), true=names[y[i]], predicted=names[predicted[i]],
+                 probability=float(sure[i]), true_probability=float(own[i]),
+                 true_rank=int(rank[i])) for i in worst]
 
 # %% ../nbs/04_evaluate.ipynb #b2d4c6b9
 def plot_mistakes(
@@ -177,7 +168,18 @@ def predict(
     names, size = model.info["classes"], model.info["size"]
     if not 1 <= topk: raise InputError(f"topk is {topk}: it must be at least 1")
     if not paths: raise InputError("there are no image files: name at least one")
-    x = torch.from_numpy(np.stack([np.asarray(open_image(p, size)) for p in paths])).permute(0, 3, 1, 2).contiguous()
-    images = ImageSet(x, torch.zeros(len(x), dtype=torch.int64), names, "files")
-    p, which = predict_logits(model, images, tta).softmax(1).topk(min(topk, len(names)), dim=1)
+    pixels = torch.from_numpy(np.stack([np.asarray(open_image(p, size)) for p in paths]))
+    x, no_labels = pixels.permute(0, 3, 1, 2).contiguous(), torch.zeros(len(pixels), dtype=torch.int64)
+    logits = predict_logits(model, ImageSet(x, no_labels, names, "files"), tta)
+    p, which = logits.softmax(1).topk(min(topk, len(names)), dim=1)
     return [[(names[c], q) for c, q in zip(cs, qs)] for cs, qs in zip(which.tolist(), p.tolist())]
+
+# %% ../nbs/04_evaluate.ipynb #52499778
+@patch
+def to_dict(self: Scores) -> dict:  # ready for JSON; the three scores under "test", 95% intervals as [low, high]
+    "Everything but the logits."
+    d = {k: getattr(self, k) for k in ("n", "source", "tta", "per_class", "confusion")}
+    d["per_class"] = {k: None if v != v else v for k, v in self.per_class.items()}
+    classes = {k: dict(right=round(i.mean * i.n), n=i.n, interval=[i.low, i.high]) for k, i in self.intervals.items()}
+    return dict(test=dict(top1=self.top1, top5=self.top5, loss=self.loss), interval=list(self.interval[1:3]),
+                classes=classes, **d)

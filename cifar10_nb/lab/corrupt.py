@@ -22,12 +22,13 @@ def gaussian_blur(
     x: torch.Tensor,     # float [n, c, h, w]
     sigma: float,        # width in pixels
     truncate: float = 4, # half the size of the window, in sigmas
-    mirror: bool = False, # outside lies the mirror image, edge pixels included, in place of the nearest pixel?
+    mirror: bool = False, # pad with the mirror image, edge pixels included, or else with the nearest pixel
 ) -> torch.Tensor:
     "Blur every channel."
     radius = int(truncate * sigma + 0.5)
     if radius == 0: return x
-    weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=x.device) / sigma) ** 2)
+    steps = torch.arange(-radius, radius + 1, device=x.device)
+    weights = torch.exp(-0.5 * (steps / sigma) ** 2)
     weights, c = weights / weights.sum(), x.shape[1]
     if not mirror: x = F.pad(x, (radius,) * 4, mode="replicate")
     else:
@@ -47,7 +48,8 @@ def clipped_zoom(
     part = math.ceil(h / factor)
     top = (h - part) // 2
     size = round(part * factor)
-    x = F.interpolate(x[..., top:top + part, top:top + part], size=(size, size), mode="bilinear", align_corners=True)
+    middle = x[..., top:top + part, top:top + part]
+    x = F.interpolate(middle, size=(size, size), mode="bilinear", align_corners=True)
     trim = (size - h) // 2
     return x[..., trim:trim + h, trim:trim + h]
 
@@ -63,11 +65,13 @@ def motion_blur(
     steps = torch.arange(2 * radius + 1, device=x.device)
     weights = torch.exp(-steps**2 / (2 * sigma**2))
     weights, turn = weights / weights.sum(), torch.deg2rad(angles.to(x.device))[:, None]
-    right, down = (torch.ceil(steps * f(turn) - 0.5).long() for f in (torch.cos, torch.sin))  # [n, steps]
+    # [n, steps]
+    right, down = (torch.ceil(steps * f(turn) - 0.5).long() for f in (torch.cos, torch.sin))
     rows, columns = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
     out = torch.zeros_like(x)
     for k, weight in enumerate(weights):
-        ys, xs = (rows + down[:, k, None]).clamp(0, h - 1), (columns + right[:, k, None]).clamp(0, w - 1)
+        ys = (rows + down[:, k, None]).clamp(0, h - 1)
+        xs = (columns + right[:, k, None]).clamp(0, w - 1)
         at = (ys * w)[:, :, None] + xs[:, None]
         out += weight * x.flatten(2).gather(2, at.view(n, 1, h * w).expand(n, c, h * w)).view_as(x)
     return out
@@ -75,13 +79,14 @@ def motion_blur(
 # %% ../../nbs/lab/06_corrupt.ipynb #c0d8000c
 def plasma(
     n: int,          # how many
-    decay: float,    # its square is what the random amount is divided by at each halving
+    decay: float,    # the random amount is divided by its square at each halving
     gen,             # torch.Generator
     size: int = 32,  # height and width: a power of two
 ) -> torch.Tensor:  # float [n, 1, size, size], each from 0 to 1
     "Cloudy textures, by the diamond-square algorithm."
     a, step, wibble = torch.zeros(n, size, size), size, 100.0
-    def mean(total): return total / 4 + wibble * wibble * (2 * torch.rand(total.shape, generator=gen) - 1)
+    def mean(total):
+        return total / 4 + wibble * wibble * (2 * torch.rand(total.shape, generator=gen) - 1)
     while step >= 2:
         half = step // 2
         corners = a[:, ::step, ::step]
@@ -120,13 +125,14 @@ def _glass_blur(x, gen, c):
     x = _bytes(gaussian_blur(x, sigma))
     n, _, h, w = x.shape
     for _ in range(times):
-        dy, dx = (torch.randint(-reach, reach, (n, h, w), generator=gen).to(x.device) for _ in range(2))
+        dy, dx = (torch.randint(-reach, reach, (n, h, w), generator=gen).to(x.device)
+                  for _ in range(2))
         inside = torch.zeros(h, w, dtype=torch.bool, device=x.device)
         inside[reach + 1:h - reach + 1, reach + 1:w - reach + 1] = True
         rows = torch.arange(h, device=x.device)[:, None] + torch.where(inside, dy, 0)
         columns = torch.arange(w, device=x.device) + torch.where(inside, dx, 0)
-        at = (rows.clamp(0, h - 1) * w + columns.clamp(0, w - 1)).view(n, 1, h * w).expand(n, 3, h * w)
-        x = x.flatten(2).gather(2, at).view_as(x)
+        at = (rows.clamp(0, h - 1) * w + columns.clamp(0, w - 1)).view(n, 1, h * w)
+        x = x.flatten(2).gather(2, at.expand(n, 3, h * w)).view_as(x)
     return gaussian_blur(x, sigma)
 
 def _motion_blur(x, gen, c): return motion_blur(x, *c, 90 * _rand(x, gen, len(x)) - 45)
@@ -141,8 +147,9 @@ def _snow(x, gen, c):
     flakes = clipped_zoom(mean + spread * _normal(x, gen, (len(x), 1, *x.shape[2:])), zoom)
     flakes = _bytes(torch.where(flakes < least, 0, flakes))
     flakes = _bytes(motion_blur(flakes, radius, sigma, -135 + 90 * _rand(x, gen, len(x))))
-    grey = (x * torch.tensor([0.299, 0.587, 0.114], device=x.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return keep * x + (1 - keep) * torch.maximum(x, 1.5 * grey + 0.5) + flakes + flakes.rot90(2, (2, 3))
+    shares = torch.tensor([0.299, 0.587, 0.114], device=x.device).view(1, 3, 1, 1)
+    pale = torch.maximum(x, 1.5 * (x * shares).sum(1, keepdim=True) + 0.5)
+    return keep * x + (1 - keep) * pale + flakes + flakes.rot90(2, (2, 3))
 
 def _frost(x, gen, c):
     keep, amount = c
@@ -168,19 +175,22 @@ def _contrast(x, gen, c):
 def _elastic(x, gen, c):
     push, sigma, corner = c
     n, _, h, w = x.shape
-    source = torch.tensor([[26.0, 26], [26, 6], [6, 6]])  # three corners of a square around the middle, (x, y)
+    source = torch.tensor([[26.0, 26], [26, 6], [6, 6]])  # corners of a square in the middle, (x, y)
     target = source + corner * (2 * torch.rand(n, 3, 2, generator=gen) - 1)
-    ones = torch.ones(n, 3, 1)
-    target_to_source = torch.linalg.solve(torch.cat([target, ones], 2), source.expand(n, 3, 2)).to(x.device)
-    ys, xs = torch.meshgrid(torch.arange(h, device=x.device), torch.arange(w, device=x.device), indexing="ij")
+    target = torch.cat([target, torch.ones(n, 3, 1)], 2)
+    target_to_source = torch.linalg.solve(target, source.expand(n, 3, 2)).to(x.device)
+    lines = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
+    ys, xs = torch.meshgrid(*lines, indexing="ij")
     points = torch.stack([xs, ys, torch.ones_like(xs)], -1).view(1, -1, 3).float()
     place = (points @ target_to_source).view(n, h, w, 2)
     last = torch.tensor([w - 1, h - 1], device=x.device)
     x = F.grid_sample(x, 2 * place / last - 1, padding_mode="reflection", align_corners=True)
     shift = torch.zeros(n, 2, h, w, device=x.device)
-    if push: shift = gaussian_blur(2 * _rand(x, gen, (n, 2, h, w)) - 1, sigma, truncate=3, mirror=True) * push
-    place = torch.stack([xs, ys], -1) + shift.permute(0, 2, 3, 1)
-    return F.grid_sample(x, (2 * place + 1) / (last + 1) - 1, padding_mode="reflection", align_corners=False)
+    if push:
+        noise = 2 * _rand(x, gen, (n, 2, h, w)) - 1
+        shift = gaussian_blur(noise, sigma, truncate=3, mirror=True) * push
+    place = (2 * (torch.stack([xs, ys], -1) + shift.permute(0, 2, 3, 1)) + 1) / (last + 1) - 1
+    return F.grid_sample(x, place, padding_mode="reflection", align_corners=False)
 
 # %% ../../nbs/lab/06_corrupt.ipynb #0fc0926f
 def _by_pillow(x, change):
@@ -231,12 +241,15 @@ def corrupt(
     severity: int,    # 1 to 5
     seed: int = 0,    # of all chance
 ) -> torch.Tensor:  # uint8 [n, 3, 32, 32]
-    "Corrupt a batch as in CIFAR-10-C (arXiv 1903.12261); raises `InputError` for another name, severity or size."
+    "Corrupt a batch as in CIFAR-10-C (arXiv 1903.12261); raises `InputError`."
     if name not in corruptions:
         raise InputError(f"no corruption is called {name!r}: choose one of {', '.join(corruptions)}")
     if severity not in range(1, 6): raise InputError(f"severity is {severity}: it must lie between 1 and 5")
     if x.dtype != torch.uint8 or x.ndim != 4 or x.shape[1:] != (3, 32, 32):
-        raise InputError(f"corruptions are defined for uint8 images [n, 3, 32, 32], not {x.dtype} {list(x.shape)}")
+        raise InputError("corruptions are defined for uint8 images [n, 3, 32, 32], "
+                         f"not {x.dtype} {list(x.shape)}")
     change, strengths = corruptions[name]
-    gen = torch.Generator().manual_seed(1000 * seed + 10 * list(corruptions).index(name) + severity)
-    return (change(x.float() / 255, gen, strengths[severity - 1]).clamp(0, 1) * 255 + 1e-3).to(torch.uint8)
+    number = list(corruptions).index(name)
+    gen = torch.Generator().manual_seed(1000 * seed + 10 * number + severity)
+    changed = change(x.float() / 255, gen, strengths[severity - 1]).clamp(0, 1)
+    return (changed * 255 + 1e-3).to(torch.uint8)

@@ -7,6 +7,7 @@ __all__ = ['export_formats', 'Deployed', 'to_onnx', 'to_pt2', 'open_onnx', 'disa
            'open_exported', 'export_checked', 'export_int8']
 
 # %% ../../nbs/lab/05_export.ipynb #71c0d45e
+import contextlib
 import copy
 import json as jsonlib
 import tempfile
@@ -23,13 +24,14 @@ from ..parts.score import predict_logits, score
 
 # %% ../../nbs/lab/05_export.ipynb #e7b00006
 class Deployed(nn.Module):
-    "A trained network with all that belongs to its use: uint8 [n, 3, size, size] in, probabilities [n, classes] out."
+    "A trained network with its preprocessing: uint8 [n, 3, size, size] in, probabilities [n, classes] out."
     def __init__(self,
         model: nn.Module,  # trained, with `info`: from fit or load_model
     ):
         super().__init__()
         self.info, self.net = model.info, copy.deepcopy(model).cpu().eval()
-        for name in ("mean", "std"): self.register_buffer(name, torch.tensor(model.info[name]).view(1, -1, 1, 1))
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(model.info[name]).view(1, -1, 1, 1))
         self.eval()
 
     def forward(self, images):  # uint8 [n, 3, size, size] -> float32 [n, classes]
@@ -46,14 +48,15 @@ def _packages():
 
 def _example(model): return torch.zeros(2, 3, model.info["size"], model.info["size"], dtype=torch.uint8)
 
+# %% ../../nbs/lab/05_export.ipynb #9d9432d6
 def to_onnx(
     model: nn.Module,  # trained, with `info`
     path,              # of the file to write
 ) -> Path:
-    "Write the network with its preprocessing as an ONNX file; raises `InputError` without the packages of `[export]`."
+    "Write network and preprocessing as an ONNX file; raises `InputError` without the packages of `[export]`."
     onnx, _ = _packages()
-    deployed = Deployed(model)
-    program = torch.onnx.export(deployed, (_example(model),), input_names=["images"], output_names=["probabilities"],
+    program = torch.onnx.export(
+        Deployed(model), (_example(model),), input_names=["images"], output_names=["probabilities"],
         dynamic_shapes={"images": {0: torch.export.Dim("n")}}, dynamo=True, verbose=False)
     proto = program.model_proto
     del proto.metadata_props[:]
@@ -120,29 +123,34 @@ def disagreement(
     ours = predict_logits(copy.deepcopy(model).cpu(), some).softmax(1)
     return float((ours - torch.cat([run(x) for x in images.split(500)])).abs().max())
 
+# %% ../../nbs/lab/05_export.ipynb #a9c1e0f2
+@contextlib.contextmanager
+def _quiet():
+    "Let onnxruntime's quantiser log errors only."
+    import logging
+    before, logger = logging.root.level, logging.getLogger()
+    logger.setLevel(logging.ERROR)
+    try: yield
+    finally: logger.setLevel(before)
+
 # %% ../../nbs/lab/05_export.ipynb #e7b00010
 def to_int8(
     source,            # an .onnx file from to_onnx
     path,              # of the file to write
     images: torch.Tensor,  # uint8 [n, 3, h, w]: training images to measure the activations with
 ) -> Path:
-    "Quantise an ONNX file to eight bits, weights by channel in seven of them; raises `InputError` without `[export]`."
+    "Quantise an ONNX file to eight bits, weights by channel in seven; raises `InputError` without `[export]`."
     _packages()
-    import logging
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
     class Reader(CalibrationDataReader):
         def __init__(self): self.batches = iter(images.split(100))
         def get_next(self): return next(({"images": x.numpy()} for x in self.batches), None)
-    with tempfile.TemporaryDirectory() as d:
+    with tempfile.TemporaryDirectory() as d, _quiet():
         quant_pre_process(str(source), f"{d}/prepared.onnx", skip_symbolic_shape=True)
-        before, logger = logging.root.level, logging.getLogger()
-        logger.setLevel(logging.ERROR)
-        try:
-            quantize_static(f"{d}/prepared.onnx", f"{d}/int8.onnx", Reader(), quant_format=QuantFormat.QDQ,
-                            per_channel=True, reduce_range=True,
-                            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
-        finally: logger.setLevel(before)
+        quantize_static(f"{d}/prepared.onnx", f"{d}/int8.onnx", Reader(), quant_format=QuantFormat.QDQ,
+                        per_channel=True, reduce_range=True,
+                        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
         write_atomic(path, Path(f"{d}/int8.onnx").read_bytes())
     return Path(path)
 
@@ -191,6 +199,7 @@ def export_checked(
         write_atomic(path, made.read_bytes())
     return dict(images=len(pictures), disagreement=worst)
 
+# %% ../../nbs/lab/05_export.ipynb #a133a7b3
 def export_int8(
     model: nn.Module,  # trained, with `info`
     path,              # where

@@ -32,7 +32,7 @@ def calibration(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
     bins: int = 15,        # of equal width
-) -> dict:  # ece; bins: dicts of low, high, n, confidence, accuracy (means over the bin; None in an empty one)
+) -> dict:  # ece; bins: dicts of low, high, n, confidence, accuracy (means; None in an empty bin)
     "Confidence against accuracy, and the expected calibration error."
     p, answer = logits.double().softmax(1).max(1)
     right, place = (answer == y).double(), (p * bins).ceil().long().clamp(1, bins) - 1
@@ -44,6 +44,7 @@ def calibration(
             for i in range(bins)]
     return dict(ece=ece, bins=rows)
 
+# %% ../../nbs/lab/07_report.ipynb #b1cbb4ac
 def fit_temperature(
     logits: torch.Tensor,  # float32 [n, classes], of images held out of training
     y: torch.Tensor,       # int64 [n]
@@ -59,7 +60,7 @@ def fit_temperature(
 # %% ../../nbs/lab/07_report.ipynb #4e90000d
 def plot_reliability(
     curves: dict,  # name -> what calibration gave
-):  # matplotlib Figure: accuracy against confidence in bins that hold 1% of the images or more; dashed: honest
+):  # matplotlib Figure: accuracy against confidence in bins that hold 1% of the images or more; dashed: calibrated
     "The reliability diagram."
     fig, ax = new_figure(4.6, 4.2)
     ax.plot([0, 1], [0, 1], color=colours[-1], ls="--", lw=1)
@@ -67,7 +68,7 @@ def plot_reliability(
         n = sum(b["n"] for b in found["bins"])
         x, y = zip(*((b["confidence"], b["accuracy"]) for b in found["bins"] if b["n"] >= 0.01 * n))
         ax.plot(x, y, color=colour, marker=mark, label=f"{name}, ECE {found['ece']:.3f}")
-    ax.set(title="Is it right as often as it is sure?", xlabel="confidence", ylabel="share of right answers",
+    ax.set(title="Reliability diagram", xlabel="confidence", ylabel="share of right answers",
            xlim=(0, 1.02), ylim=(0, 1.02))
     ax.legend(loc="lower right", fontsize=8)
     return fig
@@ -102,17 +103,20 @@ def people_file(
         raise InputError(f"{path} holds no probabilities of 10,000 images: get cifar10h-probs.npy again")
     return p
 
+# %% ../../nbs/lab/07_report.ipynb #7a85191a
 def agreement(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
     people: torch.Tensor,  # float32 [n, classes]: shares of the people who chose each class
-) -> dict:  # cross_entropy (nats), people_entropy (its least possible value), groups: accuracy by how far people agree
+) -> dict:  # cross_entropy (nats), people_entropy (its lower bound), groups: accuracy by how far people agree
     "A network's probabilities beside those of people."
     top, right = people.max(1).values, (logits.argmax(1) == y).double()
     kinds = {"95% of people or more agree": top >= 0.95, "fewer than 95%": (top < 0.95) & (top >= 0.7),
              "fewer than 70%": top < 0.7}
-    groups = {k: dict(n=int(m.sum()), accuracy=float(right[m].mean()) if m.any() else None) for k, m in kinds.items()}
-    cross, least = -(people * logits.log_softmax(1)).sum(1).mean(), torch.special.entr(people).sum(1).mean()
+    groups = {k: dict(n=int(m.sum()), accuracy=float(right[m].mean()) if m.any() else None)
+              for k, m in kinds.items()}
+    cross = -(people * logits.log_softmax(1)).sum(1).mean()
+    least = torch.special.entr(people).sum(1).mean()
     return dict(cross_entropy=float(cross), people_entropy=float(least), groups=groups)
 
 # %% ../../nbs/lab/07_report.ipynb #4e900016
@@ -164,10 +168,11 @@ def _people(test, logits, y):
     "The agreement with people, if their answers are at hand for these images; raises `InputError`."
     if not test.source.startswith("cifar10") or len(test) != 10_000 or (people := people_file()) is None: return None
     if (people.argmax(1) == y).double().mean() < 0.9:
-        raise InputError("the test images are not in CIFAR-10's order, so people's labels cannot be told apart:"
+        raise InputError("the test images are not in CIFAR-10's order, so people's labels cannot be matched:"
                          " remove cifar10h-probs.npy, or use --data cifar10")
     return agreement(logits, y, people)
 
+# %% ../../nbs/lab/07_report.ipynb #56ffe122
 def report(
     model: torch.nn.Module,  # trained, with `info`: from load_model
     train: ImageSet,         # the images that it was trained on, and those held out; None: no temperature is fitted
@@ -199,6 +204,7 @@ figure { margin: 1rem 0; } figure img { max-width: 100%; background: white; bord
 .shots { display: flex; flex-wrap: wrap; gap: 1rem; } .shots figure { width: 7rem; margin: 0; font-size: .8rem; }
 .shots img { width: 96px; height: 96px; image-rendering: pixelated; }"""
 
+# %% ../../nbs/lab/07_report.ipynb #618da97b
 def _html_table(head, rows):
     "An HTML table; all text is escaped."
     line = lambda tag, values: "<tr>" + "".join(f"<{tag}>{html.escape(str(v))}</{tag}>" for v in values) + "</tr>"
@@ -227,7 +233,7 @@ def _share(v): return "" if v is None else f"{v:.1%}"
 
 # %% ../../nbs/lab/07_report.ipynb #4e90001e
 def _calibration_section(found):
-    "How honest the probabilities are, before and after the temperature."
+    "Calibration, before and after the temperature."
     curves, t = {"as trained": found["calibration"]}, found["temperature"]
     text = f"The expected calibration error is {found['calibration']['ece']:.3f}."
     if t:

@@ -60,14 +60,17 @@ class Interval(NamedTuple):
     def points(self) -> str:  # as in "+0.31 (-0.12 to +0.74)"
         "Of a difference between fractions, in percentage points."
         said = f"{100 * self.mean:+.2f}"
-        return said + (f" (no interval)" if self.low is None else f" ({100 * self.low:+.2f} to {100 * self.high:+.2f})")
+        if self.low is None: return said + " (no interval)"
+        return said + f" ({100 * self.low:+.2f} to {100 * self.high:+.2f})"
 
+# %% ../../nbs/lab/01_stats.ipynb #25f39fa3
 def _interval(values, extra):
     "Mean ± t * s * sqrt(1/n + extra)."
     if not values: raise InputError("no values: an interval needs at least one")
     (m, s), n = mean_std(values), len(values)
-    half = None if s is None else t_quantile(0.975, n - 1) * s * math.sqrt(1 / n + extra)
-    return Interval(m, None, None, n) if s is None else Interval(m, m - half, m + half, n)
+    if s is None: return Interval(m, None, None, n)
+    half = t_quantile(0.975, n - 1) * s * math.sqrt(1 / n + extra)
+    return Interval(m, m - half, m + half, n)
 
 def mean_interval(
     values: list,  # of numbers
@@ -87,7 +90,8 @@ def paired_difference(
     b: list,  # numbers in the same order: those that `a` is compared with
 ) -> Interval:  # of a - b
     "Mean of the differences a - b, pair by pair, with its 95% interval (Student's t)."
-    if len(a) != len(b): raise InputError(f"{len(a)} and {len(b)} values are no pairs: give as many of each")
+    if len(a) != len(b):
+        raise InputError(f"{len(a)} and {len(b)} values are no pairs: give as many of each")
     return mean_interval([x - y for x, y in zip(a, b)])
 
 # %% ../../nbs/lab/01_stats.ipynb #03f1dfa5
@@ -100,7 +104,8 @@ def wilson(
         raise InputError(f"{hits} hits out of {n}: hits must lie between 0 and n, and n above 0")
     z, p = statistics.NormalDist().inv_cdf(0.975), hits / n
     middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return Interval(p, max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n)), n)
+    low, high = ((middle + side) / (1 + z * z / n) for side in (-half, half))
+    return Interval(p, max(0.0, low), min(1.0, high), n)
 
 # %% ../../nbs/lab/01_stats.ipynb #6f5905ae
 def mcnemar(

@@ -25,8 +25,8 @@ def views(
     if tta not in tta_names: raise InputError(f"tta is {tta!r}: choose one of {', '.join(tta_names)}")
     h, w = x.shape[-2:]
     padded = F.pad(x, (1, 1, 1, 1), mode="reflect") if tta == "full" else None
-    moved = [] if padded is None else [(0.25, padded[..., i:i + h, i:i + w]) for i in (0, 2)]
-    seen = [(0.5 if moved else 1.0, x), *moved]
+    shifted = [] if padded is None else [(0.25, padded[..., i:i + h, i:i + w]) for i in (0, 2)]
+    seen = [(0.5 if shifted else 1.0, x), *shifted]
     return seen if tta == "none" else [(s / 2, v) for s, x in seen for v in (x, x.flip(-1))]
 
 # %% ../../nbs/parts/04_score.ipynb #9ce0c89f
@@ -57,4 +57,5 @@ def score(
     y = y.to(logits.device)
     ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == y[:, None]
     share = lambda hits: hits.sum().item() / len(y)
-    return dict(loss=F.cross_entropy(logits, y).item(), top1=share(ranked[:, 0]), top5=share(ranked.any(1)))
+    loss = F.cross_entropy(logits, y).item()
+    return dict(loss=loss, top1=share(ranked[:, 0]), top5=share(ranked.any(1)))

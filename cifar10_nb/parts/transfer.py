@@ -33,7 +33,7 @@ class HeadFirst:
 # %% ../../nbs/parts/05_transfer.ipynb #270275ed
 @dataclass(eq=False, repr=False)
 class FeatureSet(ImageSet):
-    "Features in place of images: float [n, features, 1, 1], or [n, features, 1, 2] with those of the mirror images."
+    "Features in place of images: float [n, features, 1, 1]; with those of the mirror images [.., 1, 2]."
     def __post_init__(self): pass
 
 # %% ../../nbs/parts/05_transfer.ipynb #cab1d60a
@@ -63,10 +63,15 @@ class FrozenFeatures:
         mirrored, size = t.recipe.flip != "none", t.train.size
         with t.timer: t.batches.images = features_of(t.model, t.train, mirrored, t.bf16)
         t.flops = (1 + mirrored) * len(t.train) * flops_per_image(t.model, size) * t.world
-        t.costs[size, True] = flops_per_image(t.model, 1, training=True, channels=t.model.n_features)
+        channels = t.model.n_features
+        t.costs[size, True] = flops_per_image(t.model, 1, training=True, channels=channels)
         t.augment.transforms.pop()  # the images were normalised before
-        t.prepare = lambda x, y, index: self.one_view(*t.augment(x, y, t.rng, epoch=t.epoch, index=index))
-        if t.valid: t.valid_logits = lambda valid=features_of(t.model, t.valid): self.head(t.final, valid.x)
+        def prepare(x, y, index):
+            return self.one_view(*t.augment(x, y, t.rng, epoch=t.epoch, index=index))
+        t.prepare = prepare
+        if t.valid:
+            valid = features_of(t.model, t.valid)
+            t.valid_logits = lambda: self.head(t.final, valid.x)
     def one_view(self, x, y): return x[..., :1], y
     @torch.no_grad()
     def head(self, model, x): return model.eval()(x).float().cpu()
