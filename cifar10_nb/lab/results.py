@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['needs', 'line_styles', 'results_folder', 'load_results', 'load_bench', 'changes', 'label', 'is_current',
-           'split_earlier', 'recipe_digest', 'result_path', 'file_result', 'group_runs', 'device_label',
-           'seconds_label', 'timed_runs', 'mean_seconds', 'ceiling_of', 'measured', 'result_table', 'chart',
-           'plot_curves', 'plot_cost', 'compare_run']
+           'split_earlier', 'recipe_digest', 'result_path', 'file_result', 'group_runs', 'device_label', 'device_brief',
+           'seconds_label', 'timed_runs', 'mean_seconds', 'ceiling_of', 'standing', 'measured', 'result_table', 'chart',
+           'without_curves', 'plot_curves', 'label_points', 'plot_cost', 'compare_run']
 
 # %% ../../nbs/lab/02_results.ipynb #1ac61ea4
 import json as jsonlib
@@ -15,6 +15,7 @@ from dataclasses import asdict, fields
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from textwrap import wrap
 
 from ..core import InputError, colours, markdown_table, new_figure, write_atomic
 from .stats import mean_std, percent, prediction_interval
@@ -64,13 +65,19 @@ def changes(
     other = {k: v for k, v in had.items() if _recipe(dict(recipe=asdict(own))).get(k) != v}
     return (dict(epochs=had["epochs"]) if own is not recipes[own.name] else {}) | other
 
+_words = dict(hardest="all images", sizes="no sizes", micro_batch="whole batches")  # what it means to do without
+
+def _change(field, value):
+    "A changed field in words."
+    if field == "epochs": return f"{value} epoch{'s' * (value != 1)}"
+    if not value and field in _words: return _words[field]
+    return f"{field} {value[0]} to {value[-1]}" if isinstance(value, list) and len(value) > 4 else f"{field} {value}"
+
 def label(
     run: dict,  # as in run.json
 ) -> str:
     "The name of a run's recipe with its changes, as in `final (6 epochs)`; a long list by its ends."
-    brief = lambda v: f"{v[0]} to {v[-1]}" if isinstance(v, list) and len(v) > 4 else v
-    said = [f"{v} epoch{'s' * (v != 1)}" if k == "epochs" else f"no {k}" if v == [] else f"{k} {brief(v)}"
-            for k, v in changes(run).items()]
+    said = [_change(k, v) for k, v in changes(run).items()]
     return run["recipe"]["name"] + (f" ({', '.join(said)})" if said else "")
 
 # %% ../../nbs/lab/02_results.ipynb #c4a40b46
@@ -159,6 +166,13 @@ def device_label(
              "compiled" in device and "compiled", "processes" in device and f"{device['processes']} processes"]
     return ", ".join(filter(None, parts))
 
+def device_brief(
+    device: dict,  # as in run.json
+) -> str:
+    "A device in as few words as a narrow column has room for."
+    kind = f"{device['threads']} CPU threads" if device["type"] == "cpu" else device["name"].removeprefix("NVIDIA ")
+    return f"{kind}, {device['precision']}"
+
 def seconds_label(
     value: float,      # seconds; None if they were not timed
     of: float = None,  # what they belong to, if that decides how many digits count
@@ -191,6 +205,7 @@ def _epochs(runs):
 
 _columns = ("recipe", "data", "runs", "test accuracy", "with TTA", "epochs", "seconds", "images/s", "PFLOP", "GFLOP/s",
             "device", "torch")
+_brief = "recipe", "runs", "test accuracy", "with TTA", "seconds", "on"  # as many as a page has room for
 
 def ceiling_of(
     device: dict,  # as in run.json
@@ -212,11 +227,11 @@ def _speeds(runs, limits):
 def _row(runs, limits=()):
     "One row of the table: runs that differ in their seed only."
     r, top1, (seconds, images, gflops) = runs[0], lambda key: [r[key]["top1"] for r in runs], _speeds(runs, limits)
-    views = " (6 views)" if r["test_tta"]["tta"] == "full" else ""
+    views = " †" if r["test_tta"]["tta"] == "full" else ""
     values = (label(r), r["source"], len(runs), percent(top1("test")), percent(top1("test_tta")) + views, _epochs(runs),
               seconds, images, f"{mean_std([r['pflop'] for r in runs])[0]:,.3f}", gflops, device_label(r["device"]),
               _torch(r))
-    return dict(zip(_columns, values))
+    return dict(zip(_columns, values), on=device_brief(r["device"]))
 
 # %% ../../nbs/lab/02_results.ipynb #fd210026
 needs = (dict.fromkeys("transfer resnet final speed95 speed96".split(), "a GPU")
@@ -228,42 +243,60 @@ def _waiting(results, waiting):
     for name, hardware in waiting.items():
         run = dict(recipe=asdict(get_recipe(name)), source="cifar10")
         row = {"recipe": name, "data": "cifar10", "runs": 0, "test accuracy": "not yet measured",
-               "epochs": recipes[name].epochs, "device": f"waits for {hardware}"}
+               "epochs": recipes[name].epochs, "device": f"waits for {hardware}", "on": hardware}
         if name not in measured: yield _order(run), row
 
 # %% ../../nbs/lab/02_results.ipynb #b6ac5256
+def _of_recipe(results, name):
+    "Runs of a recipe on CIFAR-10."
+    return [r for r in results if r["recipe"]["name"] == name and r["source"].startswith("cifar10")]
+
+def standing(
+    results: list,     # of dicts as in run.json
+    name: str,         # of a recipe
+    device: str = "",  # count runs on this type of device only: "cpu" or "cuda"
+) -> tuple:  # runs, and what they lack: "" nothing, "epochs" the full length, "settings" those of today, "run" any run
+    "The runs that speak for a recipe on CIFAR-10: its row of most runs as it stands, or else what comes nearest."
+    runs = [r for r in _of_recipe(results, name) if r["device"]["type"].startswith(device)]
+    short = [r for r in runs if changes(r).keys() <= {"epochs"}]
+    full = [r for r in short if not changes(r)]
+    if short and not full: return [max(short, key=lambda r: r["epochs"])], "epochs"
+    row = max(group_runs(full or runs), key=len, default=[])
+    return row, "" if full else "settings" if runs else "run"
+
 def measured(
     results: list,  # of dicts as in run.json
     name: str,      # of a recipe
 ) -> str:
     "A recipe's test accuracy on CIFAR-10, in its row of most runs; if none is as it stands, that of its longest run."
-    runs = [r for r in results if r["recipe"]["name"] == name and r["source"].startswith("cifar10")]
-    short = [r for r in runs if changes(r).keys() <= {"epochs"}]
-    full = [r for r in short if not changes(r)]
-    if full or runs and not short:
-        row = [r["test"]["top1"] for r in max(group_runs(full or runs), key=len)]
-        said = percent(row) + (f", {len(row)} runs" if len(row) > 1 else "")
-        return said if full else f"{said}, with earlier settings; today's wait for {needs[name]}"
-    waits = f"at full length it waits for {needs[name]}"
-    if not runs: return waits
-    most = max(short, key=lambda r: r["epochs"])
-    return f"{most['test']['top1']:.2%} after {most['epochs']} of {recipes[name].epochs} epochs (n=1); {waits}"
+    (runs, lacks), waits = standing(results, name), f"at full length it waits for {needs[name]}"
+    if lacks == "run": return waits
+    if lacks == "epochs":
+        return f"{percent(_top1(runs)).removesuffix(' (n=1)')} after {_epochs(runs)} epochs (n=1); {waits}"
+    said = percent(_top1(runs)) + (f", {len(runs)} runs" if len(runs) > 1 else "")
+    return f"{said}, with earlier settings; today's wait for {needs[name]}" if lacks else said
+
+def _top1(runs, key="test"): return [r[key]["top1"] for r in runs]
 
 # %% ../../nbs/lab/02_results.ipynb #2c1d3566
+_views = "\n\n† six views of each image in place of two\n"
+
 def result_table(
     results: list,         # of dicts as in run.json
     waiting: dict = None,  # recipe -> the hardware it waits for, such as `needs`: adds a row for each not measured
-    brief: bool = False,   # no images/s, GFLOP/s and torch, and data beside the recipe if they are not CIFAR-10?
+    brief: bool = False,   # as few columns as fit on a page, and data beside the recipe if they are not CIFAR-10?
     limits: list = (),     # of dicts that the benchmark of the ceiling gave: GFLOP/s are set against them
+    columns: tuple = None,  # other columns than these
 ) -> str:  # Markdown
     "A row for each recipe, data source and device: runs, accuracy without and with TTA, epochs, seconds, cost."
     rows = [(_order(runs[0]), _row(runs, limits)) for runs in group_runs(results)] + [*_waiting(results, waiting or {})]
     rows = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
-    head = [c for c in _columns if not (brief and c in ("data", "images/s", "GFLOP/s", "torch"))]
+    head = columns or (_brief if brief else _columns)
     for row in rows:
-        if brief and not row["data"].startswith("cifar10"): row["recipe"] += f" on {row['data']}"
-    names = " | ".join(c if c in ("recipe", "data", "device", "torch") else c + ":" for c in head)
-    return markdown_table(names, ([row.get(c, "") for c in head] for row in rows))
+        if "data" not in head and not row["data"].startswith("cifar10"): row["recipe"] += f" on {row['data']}"
+    names = " | ".join(c if c in ("recipe", "data", "device", "torch", "on") else c + ":" for c in head)
+    table = markdown_table(names, ([row.get(c, "") for c in head] for row in rows))
+    return table + (_views if "†" in table else "")
 
 # %% ../../nbs/lab/02_results.ipynb #b9352823
 line_styles = [*zip(colours, "os^DvPX", ("-", "--", "-.", ":", "-", "--", "-."))]  # colour, mark, line
@@ -281,13 +314,23 @@ def chart(
     ax.grid(alpha=0.3)
     return fig, ax
 
+# %% ../../nbs/lab/02_results.ipynb #16f472f2
+def without_curves(
+    results: list,            # of dicts as in run.json
+    key: str = "valid_top1",  # a column of the history
+) -> list:  # of str, each once, in the order of the table
+    "Names of the rows that have no such curve, because their runs held no images out."
+    return [*dict.fromkeys(label(g[0]) for g in group_runs(results) if not all(key in r["history"][0] for r in g))]
+
 def plot_curves(
     results: list,            # of dicts as in run.json
     key: str = "valid_top1",  # what to show: a column of the history
 ):  # matplotlib Figure: a thin line a run, a thick one for the mean of each row of the table
     "Learning curves with their spread over seeds."
     names = dict(valid_top1="accuracy on held-out images", train_top1="accuracy on augmented training images")
-    fig, ax = chart("Learning curves", "epoch", names.get(key, key))
+    missing = ", ".join(without_curves(results, key))
+    note = f"\nno curve, as nothing was held out: {missing}" if missing else ""
+    fig, ax = chart("Learning curves", "\n".join(wrap("epoch", 95) + wrap(note, 95)), names.get(key, key))
     groups = [g for g in group_runs(results) if all(key in r["history"][0] for r in g)]
     for i, runs in enumerate(groups):
         colour, mark, line = line_styles[i % len(line_styles)]
@@ -298,38 +341,76 @@ def plot_curves(
                 label=f"{label(runs[0])}, {runs[0]['source']}, {runs[0]['device']['precision']} (n={len(runs)})")
     ax.xaxis.get_major_locator().set_params(integer=True)
     if groups: ax.legend(loc="lower right", fontsize=8)
+    if missing: ax.xaxis.label.set_size(8)
+    fig.set_figheight(3.6 + 0.2 * ax.get_xlabel().count("\n"))
     return fig
 
 # %% ../../nbs/lab/02_results.ipynb #21332a56
-_costs = dict(pflop="training cost in PFLOP", seconds="training time in seconds")
+def _overlap(a, b): return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]  # two boxes: x, y, x, y
+
+def label_points(
+    ax,            # matplotlib's Axes, its limits set
+    points: list,  # of (x, y)
+    names: list,   # a name a point
+    size: float = 8,  # of the letters
+):
+    "Write names beside points, where no other name and no point is."
+    to_pixels, dpi = ax.transData.transform, ax.figure.dpi / 72
+    pixels = [tuple(to_pixels(p) / dpi) for p in points]  # in points, as letters are measured
+    taken, edge = [(x - 5, y - 5, x + 5, y + 5) for x, y in pixels], ax.bbox.bounds
+    right = (edge[0] + edge[2]) / dpi
+    for (x, y), xy, name in sorted(zip(pixels, points, names)):
+        wide, places = 0.56 * size * len(name), []
+        for far in (8, 16, 26, 38, 52, 68):
+            places += [(far, -size / 2), (-far - wide, -size / 2), *[(dx, dy) for dy in (far - 2, -far - size + 2)
+                                                                     for dx in (-wide / 2, 4, -wide - 4)]]
+        boxes = [(x + dx, y + dy, x + dx + wide, y + dy + size) for dx, dy in places]
+        free = (b for b in boxes if b[0] > edge[0] / dpi and b[2] < right and not any(_overlap(b, t) for t in taken))
+        box = next(free, boxes[0])
+        taken.append(box)
+        line = dict(arrowstyle="-", lw=0.5, color="#888888", shrinkA=0, shrinkB=3)
+        ax.annotate(name, xy, (box[0] - x, box[1] - y), textcoords="offset points", fontsize=size, arrowprops=line)
+
+# %% ../../nbs/lab/02_results.ipynb #cae26708
+_costs = dict(pflop="training cost in PFLOP", seconds="training time in seconds (circles: CPU, squares: GPU)")
+
+def _points(results, cost):
+    "Rows of the table that are a point each: without machines, if the cost does not depend on them."
+    groups = {}
+    for runs in group_runs(results):
+        key = len(groups) if cost == "seconds" else (label(runs[0]), runs[0]["source"])
+        groups.setdefault(key, []).extend(runs)
+    return [g for g in groups.values() if cost != "seconds" or timed_runs(g)]
 
 def plot_cost(
     results: list,        # of dicts as in run.json
     cost: str = "pflop",  # "pflop" or "seconds"
-):  # matplotlib Figure: a point a row of the table; in seconds, of those that were timed
+):  # matplotlib Figure: a point a recipe; in seconds, a point a row of the table, of those that were timed
     "Test accuracy against what training cost, on a logarithmic scale."
     from matplotlib.ticker import LogLocator
     if cost not in _costs: raise InputError(f"cost is {cost!r}: choose one of {', '.join(_costs)}")
     fig, ax = chart("Accuracy against cost", _costs[cost], "test accuracy")
-    groups = [g for g in group_runs(results) if cost != "seconds" or timed_runs(g)]
-    for i, runs in enumerate(groups):
-        colour, mark, _ = line_styles[i % len(line_styles)]
-        y, spread = mean_std([r["test"]["top1"] for r in runs])
-        device = runs[0]["device"]
-        said = f"{label(runs[0])}, {device['precision']} (n={len(runs)})"
-        if cost == "seconds": said += f", {device['name']}"
+    points, names = [], []
+    for runs in _points(results, cost):
+        y, spread = mean_std(_top1(runs))
         x = mean_seconds(runs) if cost == "seconds" else mean_std([r[cost] for r in runs])[0]
-        ax.errorbar(x, y, yerr=spread, color=colour, marker=mark, ms=7, capsize=4, ls="", label=said)
+        colour = colours[[*recipes, runs[0]["recipe"]["name"]].index(runs[0]["recipe"]["name"]) % len(colours)]
+        device = runs[0]["device"]
+        mark = "s" if cost == "seconds" and device["type"] == "cuda" else "o"
+        ax.errorbar(x, y, yerr=spread, color=colour, marker=mark, ms=5, capsize=3, ls="")
+        points.append((x, y))
+        names.append(label(runs[0]) + (", fp32" if cost == "seconds" and device["precision"] == "fp32" else ""))
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter("")
-    ax.margins(y=0.3)
-    if groups:
-        costs = [r[cost] for runs in groups for r in (timed_runs(runs) if cost == "seconds" else runs)]
-        ax.set_xlim(min(costs) / 3, 3 * max(costs))
-        fig.legend(loc="outside lower center", fontsize=8)  # long names: below the picture, not on top of it
-        fig.set_figheight(fig.get_figheight() + 0.19 * len(groups))
+    ax.margins(y=0.12)
+    if points:
+        fig.set_figheight(4.6)
+        ax.set_xlim(min(x for x, _ in points) / 2.5, 2.5 * max(x for x, _ in points))
+        ax.set_ylim(ax.get_ylim())
+        fig.draw_without_rendering()  # the layout, before names are placed in it
+        label_points(ax, points, names)
     return fig
 
 # %% ../../nbs/lab/02_results.ipynb #343363df
