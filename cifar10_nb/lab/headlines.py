@@ -26,7 +26,7 @@ english = dict(
     stages=("Transfer learning", "Speed", "Accuracy", "Final model", "Beyond, on a CPU", "Beyond, on a GPU"),
     about="about {}", runs="{}, {} runs", run="not yet measured", epochs="{} after {} of {} epochs",
     rate="{}, with an earlier learning rate", settings="{}, with earlier settings",
-    cpu="{} CPU cores", hours="{} hours", minutes="{} minutes", seconds="{} seconds", on="{}, {}",
+    cpu="{} CPU cores", hours="{} h", minutes="{} min", seconds="{} s", on="{}, {}",
     numbers={1: "one", 2: "two", 4: "four", 8: "eight"})
 
 korean = dict(
@@ -42,7 +42,7 @@ def _measured(runs, lacks, key, words):
     if lacks == "run": return words["run"]
     scores, views = [r[key]["top1"] for r in runs], " †" if key == "test_tta" and runs[0][key]["tta"] == "full" else ""
     if lacks == "epochs": return words[lacks].format(f"{scores[0]:.2%}", runs[0]["epochs"], recipes[runs[0]["recipe"]["name"]].epochs)
-    said = percent(scores) + views
+    said = (percent(scores) + views).replace(" ", "\u00a0")  # not to be broken apart
     if lacks: return words["rate" if "lr" in changes(runs[0]) else lacks].format(said)
     return words["runs"].format(said, len(runs)) if len(runs) > 1 else said
 
@@ -62,6 +62,7 @@ def headline_table(
     results: list,         # of dicts as in run.json
     words: dict = None,    # `english` or `korean`; English if not given
     pages: str = "",       # where the pages of the stages are, to link them; no links if not given
+    named: bool = True,    # name the recipes? One that is not the first choice is always named
 ) -> str:  # Markdown: six rows of four columns
     "The original project's claims beside what was measured."
     rows, words = [], words or english
@@ -70,5 +71,6 @@ def headline_table(
         name = runs[0]["recipe"]["name"] if runs else names[0]
         title = f"{page[1]}. " + (f"[{words['stages'][i]}]({pages}{page}.ipynb)" if pages else words["stages"][i])
         claim = words["about"].format(claim) if claim and "." not in claim else claim
-        rows.append((f"{title}, `{name}`", claim, _measured(runs, lacks, key, words), _time(runs, words)))
+        if named or name != names[0]: title += f", `{name}`"
+        rows.append((title, claim, _measured(runs, lacks, key, words), _time(runs, words)))
     return markdown_table(words["columns"], rows)
