@@ -21,7 +21,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 widths = 1280, 390  # a laptop and a phone
 column = 680  # px that Quarto gives the text on a laptop; smalldocs is more generous
-longest_page, longest_line = 20_000, 100  # px of a page on a laptop, characters of a line of code
+longest_page, longest_line = 20_000, 120  # px of a page on a laptop, characters of a line of code
 look = """() => {
     const all = s => [...document.querySelectorAll(s)], main = document.querySelector("main") || document.body
     const name = e => (e.innerText || "").trim().split("\\n")[0]
@@ -65,10 +65,10 @@ boxes = """() => {  // what is wider than the box it stands in
         tell("picture", e, at.right, right)
         if (box) tell("picture", e, at.width, room(box))
     }
-    const lines = all("main pre").filter(seen).map(e => [e, e.matches(".cell-output pre:not(.sourceCode)"), e.textContent.split("\\n")])
-    for (const [e, printed] of lines) if (printed) tell("output", e, e.scrollWidth, e.clientWidth)
-    const long = lines.filter(([_, printed]) => !printed)
-        .flatMap(([e, _, text]) => text.map(line => [under(e), line.trimEnd()]))
+    const blocks = all("main pre").filter(seen)
+    for (const e of blocks) tell("code or output", e, e.scrollWidth, e.clientWidth)  // both wrap
+    const long = blocks.filter(e => !e.matches(".cell-output pre:not(.sourceCode)"))
+        .flatMap(e => e.textContent.split("\\n").map(line => [under(e), line.trimEnd()]))
     open.forEach(e => e.open = false)
     return {over, height, long}
 }"""
@@ -130,7 +130,7 @@ def flaws(seen):
 
 
 def misfits(seen, width):
-    "What does not fit: tables, texts, pictures and outputs against their boxes; long pages and lines of code, on a laptop."
+    "What does not fit: tables, text, pictures and code against their boxes; long pages and lines of code, on a laptop."
     for kind, under, wide, room in seen["over"]:
         if kind == "table" and width < column: continue  # on a phone it scrolls, if it fits on a laptop
         yield f"{kind} of {wide} px in {room} px at {width}, under {under!r}"

@@ -40,10 +40,12 @@ korean = dict(
 def _measured(runs, lacks, key, words):
     "A score of a row in words, with what it lacks."
     if lacks == "run": return words["run"]
-    scores, views = [r[key]["top1"] for r in runs], " †" if key == "test_tta" and runs[0][key]["tta"] == "full" else ""
-    if lacks == "epochs": return words[lacks].format(f"{scores[0]:.2%}", runs[0]["epochs"], recipes[runs[0]["recipe"]["name"]].epochs)
+    scores, first = [r[key]["top1"] for r in runs], runs[0]
+    views = " †" if key == "test_tta" and first[key]["tta"] == "full" else ""
+    if lacks == "epochs":
+        return words[lacks].format(f"{scores[0]:.2%}", first["epochs"], recipes[first["recipe"]["name"]].epochs)
     said = (percent(scores) + views).replace(" ", "\u00a0")  # not to be broken apart
-    if lacks: return words["rate" if "lr" in changes(runs[0]) else lacks].format(said)
+    if lacks: return words["rate" if "lr" in changes(first) else lacks].format(said)
     return words["runs"].format(said, len(runs)) if len(runs) > 1 else said
 
 def _time(runs, words):
@@ -51,11 +53,12 @@ def _time(runs, words):
     seconds = mean_seconds(runs)
     if not seconds: return ""
     device = runs[0]["device"]
-    unit, size = next(u for u in (("hours", 3600), ("minutes", 60), ("seconds", 1)) if seconds >= 1.95 * u[1] or u[1] == 1)
+    sizes = ("hours", 3600), ("minutes", 60), ("seconds", 1)
+    unit, size = next((name, n) for name, n in sizes if seconds >= 1.95 * n or n == 1)
     threads = device.get("threads")
     place = words["cpu"].format(words["numbers"].get(threads, threads)) if device["type"] == "cpu" else device["name"]
-    amount = seconds / size
-    return words["on"].format(words[unit].format(f"{amount:.1f}" if amount < 9.95 and unit == "hours" else f"{amount:.0f}"), place)
+    amount = f"{seconds / size:.1f}" if unit == "hours" and seconds < 9.95 * size else f"{seconds / size:.0f}"
+    return words["on"].format(words[unit].format(amount), place)
 
 # %% ../../nbs/lab/10_headlines.ipynb #2286c48c
 def headline_table(
