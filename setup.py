@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 config = ConfigParser()
 config.read("settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
-extras = {k: cfg[f"{k}_requirements"].split() for k in ("dev", "export", "transfer", "site")}
+extras = {k: cfg[f"{k}_requirements"].split() for k in ("dev", "export", "transfer", "site", "notebooks")}
 extras["dev"] += extras["export"] + extras["transfer"]  # the tests export, and start from ImageNet weights, too
 
 
@@ -37,6 +37,8 @@ setup(
     author_email=cfg["author_email"],
     license="Apache-2.0",
     url=cfg["git_url"],
+    project_urls={"Documentation": cfg["doc_host"] + cfg["doc_baseurl"] + "/", "Source": cfg["git_url"],
+                  "Issues": cfg["git_url"] + "/issues"},
     keywords=cfg["keywords"].split(),
     packages=find_packages(include=[cfg["lib_name"], cfg["lib_name"] + ".*"]),
     include_package_data=True,
@@ -54,6 +56,7 @@ setup(
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     zip_safe=False,

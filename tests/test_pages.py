@@ -40,6 +40,21 @@ bodies = {  # what is on a page, and what is to be said of it
     "directive": ("<h1>A</h1><pre>\n#| hide\nx</pre>", "a directive is shown: #| hide"),
     "linked": ("<h1>A</h1><pre>x, # a [`Run`](https://x.org)</pre>", "a link's Markdown inside code: x, # a [`Run`]"),
     "sidebar": ('<h1>A</h1><div id="quarto-sidebar"><a href="sidebar.html">b</a><a href="good.html">a</a></div>', "not as in _quarto.yml"),
+    "table": ('<h1>A</h1><table style="display: block; overflow-x: auto"><tr><td><div style="width: 900px">x</div></table>',
+              "table of 90"),
+    "narrow_table": ('<h1>A</h1><table style="display: block; overflow-x: auto"><tr><td><div style="width: 600px">x</div></table>', None),
+    "folded": ('<h1>A</h1><details><summary>B</summary><table style="display: block; overflow-x: auto"><tr><td>'
+               '<div style="width: 900px">x</div></table></details>', "table of 90"),
+    "text": ('<h1>A</h1><p style="overflow: hidden">' + 90 * "wide" + "</p>", "text of "),
+    "picture": (f'<h1>A</h1><h2>B</h2><div style="overflow-x: auto"><img src="{pixel}" alt="a dot" style="width: 800px"></div>',
+                "picture of 800 px in 680 px at 1280, under 'B'"),
+    "phone_picture": (f'<h1>A</h1><div style="overflow-x: auto"><img src="{pixel}" alt="a dot" style="width: 600px"></div>', "px at 390, under 'A'"),
+    "output": ('<h1>A</h1><div class="cell-output"><pre style="overflow-x: auto">' + 200 * "x" + "</pre></div>", "code or output of "),
+    "code": ('<h1>A</h1><pre style="overflow-x: auto">' + 110 * "x" + "</pre>", "code or output of "),
+    "long_code": ('<h1>A</h1><pre style="white-space: pre-wrap; overflow-wrap: anywhere">' + 121 * "x" + "</pre>",
+                  "a line of code of 121 characters under 'A'"),
+    "wrapped_code": ('<h1>A</h1><pre style="white-space: pre-wrap; overflow-wrap: anywhere">' + 120 * "x" + "</pre>", None),
+    "long": ('<h1>A</h1><div style="height: 20500px">x</div>', "px long, over 20,000"),
     "language": ("<h1>A</h1>", "the page does not say its language"),
 }
 
@@ -54,7 +69,7 @@ def found(tmp_path_factory):
         page = docs / f"{name}.html"
         page.parent.mkdir(exist_ok=True)
         page.write_text(f'<!doctype html><html{lang}><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-                        f'<title>{name}</title>{"" if name == "sidebar" else side}<main>{body}</main></html>', encoding="utf-8")
+                        f'<style>body {{ margin: 0 }} main {{ display: block }}</style><title>{name}</title>{"" if name == "sidebar" else side}<main>{body}</main></html>', encoding="utf-8")
     (docs / "kept.py").write_text("1\n2\n3\n")
     site = {"sidebar": ["good.html", "sidebar.html"], "names": {"quarto.html": "good.html"},
             "site-url": "https://public.org/site", "repo-url": "https://code.org/repo"}

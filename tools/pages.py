@@ -20,6 +20,8 @@ from threading import Thread
 from urllib.parse import unquote, urldefrag, urlsplit
 
 widths = 1280, 390  # a laptop and a phone
+column = 680  # px that Quarto gives the text on a laptop; smalldocs is more generous
+longest_page, longest_line = 20_000, 120  # px of a page on a laptop, characters of a line of code
 look = """() => {
     const all = s => [...document.querySelectorAll(s)], main = document.querySelector("main") || document.body
     const name = e => (e.innerText || "").trim().split("\\n")[0]
@@ -38,6 +40,38 @@ look = """() => {
             .map(([_, e]) => `<${e.tagName.toLowerCase()}> under "${under(e)}"`)[0],
         sidebar: all("#quarto-sidebar a[href]").map(e => e.href),
     }}"""
+
+boxes = """() => {  // what is wider than the box it stands in
+    const all = s => [...document.querySelectorAll(s)], main = document.querySelector("main") || document.body
+    const name = e => (e.innerText || "").trim().split("\\n")[0]
+    const under = e => name(all("main h1, main h2, main h3, main h4")
+        .filter(h => h.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING).pop() || document.body)
+    const seen = e => e.clientWidth > 0 && e.checkVisibility(), open = all("main details:not([open])")
+    open.forEach(e => e.open = true)  // what is folded has to fit too
+    const height = main.scrollHeight, over = []
+    const tell = (kind, e, wide, room) => { if (wide > room + 1) over.push([kind, under(e), Math.round(wide), Math.round(room)]) }
+    const room = e => { const s = getComputedStyle(e); return e.clientWidth - parseFloat(s.paddingLeft) - parseFloat(s.paddingRight) }
+    const scrolls = e => { for (; e && e != main; e = e.parentElement)
+        if (/auto|scroll/.test(getComputedStyle(e).overflowX) && !e.matches("main table")) return e }
+    const right = main.getBoundingClientRect().left + room(main) + parseFloat(getComputedStyle(main).paddingLeft)
+    for (const e of all("main table").filter(seen)) {
+        const box = scrolls(e.parentElement) || e.parentElement
+        tell("table", e, e.scrollWidth, Math.min(e.clientWidth || 1e6, room(box)))
+    }
+    for (const e of all("main :is(p, li, h1, h2, h3, h4, dt, dd, summary, blockquote)").filter(seen))
+        if (!scrolls(e) && getComputedStyle(e).display != "inline") tell("text", e, e.scrollWidth, e.clientWidth)
+    for (const e of all("main :is(img, svg, canvas, video)").filter(seen)) {
+        const at = e.getBoundingClientRect(), box = scrolls(e.parentElement)
+        tell("picture", e, at.right, right)
+        if (box) tell("picture", e, at.width, room(box))
+    }
+    const blocks = all("main pre").filter(seen)
+    for (const e of blocks) tell("code or output", e, e.scrollWidth, e.clientWidth)  // both wrap
+    const long = blocks.filter(e => !e.matches(".cell-output pre:not(.sourceCode)"))
+        .flatMap(e => e.textContent.split("\\n").map(line => [under(e), line.trimEnd()]))
+    open.forEach(e => e.open = false)
+    return {over, height, long}
+}"""
 
 settle = """() => Promise.race([  // until the images are there, those too that a script has only just added
     Promise.all([...document.images].filter(e => !e.complete).map(e => new Promise(f => e.onload = e.onerror = f))),
@@ -95,6 +129,17 @@ def flaws(seen):
         if not image["drawn"]: yield f"an image that does not show under {image['under']!r}: {image['src']}"
 
 
+def misfits(seen, width):
+    "What does not fit: tables, text, pictures and code against their boxes; long pages and lines of code, on a laptop."
+    for kind, under, wide, room in seen["over"]:
+        if kind == "table" and width < column: continue  # on a phone it scrolls, if it fits on a laptop
+        yield f"{kind} of {wide} px in {room} px at {width}, under {under!r}"
+    if width < column: return
+    if seen["height"] > longest_page: yield f"{seen['height']:,} px long, over {longest_page:,}"
+    long = [(under, line) for under, line in seen["long"] if len(line) > longest_line]
+    for under, line in long: yield f"a line of code of {len(line)} characters under {under!r}: {line.strip()[:40]}"
+
+
 def broken(url, here, base, site, pages):
     "Why a link does not work, or None. Links to other hosts are not followed."
     repo, home = site.get("repo-url"), site.get("site-url")
@@ -129,6 +174,9 @@ def check(docs, site=None, hidden=None, shots=None):
                 seen, wrong = open_page(tab, base, name)
                 found = [*wrong, *flaws(seen)] if width == widths[0] else wrong  # what does not depend on the width, once
                 if seen["wide"] > width: found.append(f"{seen['wide']} px wide on a screen of {width}: {seen['widest']}")
+                problems += [f"{name}: {line}" for line in found]
+                if width > column: tab.add_style_tag(content=f"main {{ box-sizing: content-box; max-width: {column}px; }}")
+                found = misfits(tab.evaluate(boxes), width)
                 problems += [f"{name}: {line}" for line in found]
                 if shots: tab.screenshot(path=shots / f"{name.replace('/', '_')}.{width}.png", full_page=True)
                 pages[name] = seen

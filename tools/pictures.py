@@ -45,12 +45,12 @@ def picture(name, edge):
     return draw_image(name, random.Random(f"site {name}")).resize((edge, edge), Image.NEAREST)
 
 
-def classes(edge=128, gap=8, label=26):
-    "Ten pictures in two rows, with their names."
-    im = Image.new("RGB", (5 * (edge + gap) + gap, 2 * (edge + label + gap)), "white")
-    draw, font = ImageDraw.Draw(im), ImageFont.truetype(font_file, 19)
+def classes(edge=128, gap=8, label=30):
+    "Ten pictures in a row, with their names."
+    im = Image.new("RGB", (10 * (edge + gap) + gap, edge + label + gap), "white")
+    draw, font = ImageDraw.Draw(im), ImageFont.truetype(font_file, 21)
     for i, c in enumerate(cifar10_classes):
-        x, y = gap + i % 5 * (edge + gap), gap + i // 5 * (edge + label + gap)
+        x, y = gap + i * (edge + gap), gap
         im.paste(picture(c, edge), (x, y))
         draw.text((x + edge / 2, y + edge + label / 2), c, "#222", font, "mm")
     return im

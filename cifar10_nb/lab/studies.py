@@ -47,6 +47,7 @@ def _gain(runs, base):
     seeds = sorted(runs.keys() & base.keys())
     return paired_difference(*([row[s]["test"]["top1"] for s in seeds] for row in (runs, base))) if seeds else None
 
+# %% ../../nbs/lab/03_studies.ipynb #f0fec036
 def ablation(
     results: list,       # of dicts as in run.json, told apart by the name of their recipe
     base: str = "base",  # the arm to compare with
@@ -71,6 +72,7 @@ def ablation_table(
         rows.append((r["name"], len(scores), percent(scores), d.n if d else 0, said))
     return markdown_table("arm | runs: | test accuracy: | pairs: | difference in points (95% interval):", rows)
 
+# %% ../../nbs/lab/03_studies.ipynb #d455a505
 def plot_ablation(
     results: list,       # of dicts as in run.json, told apart by the name of their recipe
     base: str = "base",  # the arm to compare with
@@ -112,6 +114,7 @@ def climb(
         if kept: base = ladder[name][0]
     return ladder
 
+# %% ../../nbs/lab/03_studies.ipynb #424fe161
 def ladder_table(
     results: list,  # of dicts as in run.json, told apart by the name of their recipe
     ladder: dict,   # of climb
