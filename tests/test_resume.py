@@ -70,6 +70,22 @@ def test_ctrl_c_and_resume(here):
     assert json.loads(done.stdout)["seed"] == 0 and same(here, "stopped")
 
 
+def test_a_terminal_that_is_closed(here):
+    "SIGHUP, and a terminal that takes no more words: the step is finished and saved."
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*command, "--out", "hung up"], cwd=here, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    wait_for_checkpoint(here / "hung up", process)
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)  # by the terminal, and by the shell
+    os.close(ours)
+    assert process.wait(60) != -signal.SIGHUP
+    assert list((here / "hung up").glob("checkpoint-*")) and not (here / "hung up/.lock").exists()
+    finish("--out", "hung up", cwd=here)
+    assert same(here, "hung up")
+
+
 def test_kill_and_the_same_command_again(here):
     folder = here / "runs/small-images-seed0"
     process = start("--seed", "0", cwd=here)
