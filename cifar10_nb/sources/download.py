@@ -75,7 +75,7 @@ def _receive(r, f, bar, total, slow, window):
 # %% ../../nbs/sources/01_download.ipynb #a792bf4a
 def _fetch(url, part, size, wait, stall, slow, window):
     "Append to `part` what `url` has of it from there on."
-    from cifar10_nb.core import progress_bar as tqdm
+    from tqdm.auto import tqdm
     start = part.stat().st_size if part.exists() else 0
     try: r = _connect(url, start, wait, stall)
     except HTTPError as e:

@@ -111,7 +111,7 @@ def _list_folder(root):
 # %% ../../nbs/sources/03_pictures.ipynb #05c97d10
 def _decode(root, part, files, size):
     "Read `files` of `root/part` into a uint8 tensor [n, 3, size, size]."
-    from cifar10_nb.core import progress_bar as tqdm
+    from tqdm.auto import tqdm
     out = np.empty((len(files), 3, size, size), np.uint8)
     def read(i):
         out[i] = np.asarray(open_image(root / part / files[i][1] / files[i][2], size)).transpose(2, 0, 1)
