@@ -23,7 +23,7 @@ from fastcore.docments import docments
 from .core import InputError, say
 from .data import open_data, open_test
 from .evaluate import evaluate, mistakes, predict
-from .jobs import free_folders, new_folders, opened_from, run_parallel, run_seeds
+from .jobs import free_folders, new_folders, opened_from, run_parallel, run_seeds, unfinished_run
 from .lab.bench import benchmarks, file_bench, scaling_table
 from .lab.export import export_checked, export_formats, export_int8, open_exported, speeds
 from .lab.results import compare_run, file_result, load_results
@@ -35,7 +35,6 @@ from .machine.graphs import check_mode
 from .machine.ranks import MistakeOfRank, end_ranks, from_rank0, init_ranks, rank0_first, rank_and_world
 from .parts.recipe import get_recipe
 from .parts.score import tta_names
-from .record.checkpoint import newest_checkpoint, read_checkpoint
 
 # %% ../nbs/07_commands.ipynb #90b40300
 def parser_of(
@@ -121,20 +120,6 @@ def _check_numbers(seed, seeds, jobs, save_every):
     if not 1 <= jobs <= 1000: raise InputError(f"--jobs is {jobs}: it must lie between 1 and 1000")
     if not 0 <= save_every < math.inf: raise InputError(f"--save-every is {save_every}: it must be 0 minutes or more")
 
-def _unfinished(folder, data):
-    "Recipe, data (new if given), seed, number of seeds and folder of an interrupted run; raises `InputError`."
-    if (Path(folder) / "run.json").exists():
-        raise InputError(f"the run in {folder} is finished: there is nothing to go on with")
-    path = newest_checkpoint(folder)
-    if not path: raise InputError(f"there is no checkpoint in {folder}: name the folder of an interrupted run")
-    kept = read_checkpoint(path)
-    if not kept.get("data"):
-        raise InputError(f"{path} does not say where its images are: it was not written by cifar10_train")
-    place = kept["data"] if data == "auto" else data
-    if Path(place).is_absolute() and not Path(place).is_dir():
-        raise InputError(f"the images of this run were in {place}, which is gone: say with --data where they are now")
-    return kept["recipe"], place, kept["seed"], 1, folder
-
 def _check_alone(**given):
     "Raise `InputError` for an option that --resume would have to ignore."
     usual = inspect.signature(cifar10_train).parameters
@@ -174,7 +159,7 @@ def cifar10_train(
     changed = dict(epochs=epochs, batch_size=batch_size, micro_batch=micro_batch, lr=lr)
     if resume:
         _check_alone(recipe=recipe, seed=seed, seeds=seeds, out=out, **changed)
-        chosen, data, seed, seeds, out = _unfinished(resume, data)
+        chosen, data, seed, seeds, out = unfinished_run(resume, data)
     else: chosen = get_recipe(recipe, **changed)
     _check_numbers(seed, seeds, jobs, save_every)
     check_mode(compile)
