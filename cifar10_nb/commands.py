@@ -78,8 +78,9 @@ def command(
     return func
 
 def _fail(prog, message, code, everywhere=False):
-    if (rank := os.environ.get("RANK", "0")) == "0": say(f"{prog}: {message}")
-    elif not everywhere: say(f"{prog}: rank {rank}: {message}")  # what all of them know is said once
+    who = "" if (rank := os.environ.get("RANK", "0")) == "0" else f"rank {rank}: "
+    try: not (who and everywhere) and say(f"{prog}: {who}{message}")  # what all ranks know is said once
+    except OSError: pass  # the terminal was closed
     sys.exit(code)
 
 # %% ../nbs/07_commands.ipynb #1f695ea9
