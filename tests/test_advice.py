@@ -154,3 +154,17 @@ def test_memory(base, monkeypatch):
         assert done.returncode == 2 and done.last == "cifar10_train: there is not enough memory: use a smaller --batch-size, or fewer images"
     monkeypatch.setattr(commands_module, "run_seeds", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("something else")))
     with pytest.raises(RuntimeError, match="something else"): run(*short, "--data", "base", "--out", "out")
+
+
+def test_a_folder_that_cannot_be_written(base, monkeypatch):
+    "Not every failure to write is a lack of space. What was written before is kept, and the same command goes on."
+    from cifar10_nb.record import checkpoint
+    usual, count = checkpoint.write_atomic, iter(range(100))
+    def write(path, data):
+        if next(count) == 1: raise PermissionError(13, "Permission denied")
+        usual(path, data)
+    monkeypatch.setattr(checkpoint, "write_atomic", write)
+    done = run(*short, "--data", "base", "--out", "out")
+    assert done.returncode == 2 and done.last.endswith("no checkpoint could be written into out (Permission denied): make it a folder that can be "
+        "written, then give the same command again")
+    assert len(checkpoints("out")) == 1 and run(*short, "--data", "base", "--out", "out").returncode == 0 and weights("out") == weights("whole")

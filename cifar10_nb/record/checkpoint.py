@@ -8,6 +8,7 @@ __all__ = ['save_tree', 'load_tree', 'checkpoints', 'newest_checkpoint', 'read_c
 
 # %% ../../nbs/record/02_checkpoint.ipynb #49b5226a
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -215,8 +216,9 @@ def write(self: Checkpoints, t):
     path = self.folder / f"checkpoint-{t.n_steps:08}-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
     try: write_atomic(path, content)
     except OSError as e:
-        raise InputError(f"no checkpoint could be written into {self.folder} ({why(e)}): free some space, "
-                         "then give the same command again") from e
+        todo = "free some space" if e.errno in (errno.ENOSPC, errno.EDQUOT) else "make it a folder that can be written"
+        raise InputError(f"no checkpoint could be written into {self.folder} ({why(e)}): {todo}, then give the same "
+                         "command again") from e
     for old in checkpoints(self.folder):
         if old not in (path, self.last) and _step_of(old) <= t.n_steps: old.unlink(missing_ok=True)
     self.last = path
