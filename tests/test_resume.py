@@ -50,6 +50,14 @@ def here(tmp_path_factory):
         yield root
 
 
+@pytest.fixture(autouse=True)
+def usual_hangup():
+    "SIGHUP has its usual effect, also where the tests were started with nohup; processes that are started here inherit it."
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def same(here, folder):
     "Are the weights those of the run without interruption, and are the checkpoints gone?"
     assert sorted(p.name for p in (here / folder).iterdir()) == ["model.safetensors", "run.json"]

@@ -40,6 +40,14 @@ def alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def usual_hangup():
+    "SIGHUP has its usual effect, also where the tests were started with nohup; processes that are started here inherit it."
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 class Stop:
     "Ctrl-C after some steps."
     def __init__(self, *steps): self.steps = steps
