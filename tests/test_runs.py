@@ -96,7 +96,7 @@ def test_a_file_of_the_user_is_no_checkpoint(tmp_path, name):
     save_at(tmp_path / "run", 1)
     shutil.copy(checkpoints(tmp_path / "run")[0], tmp_path / "run" / name)
     save_at(tmp_path / "run", 2, 3, 5)
-    assert steps_in(tmp_path / "run") == [3, 5] and (tmp_path / "run" / name).exists()
+    assert steps_in(tmp_path / "run") == [4, 5] and (tmp_path / "run" / name).exists()
     assert newest_checkpoint(tmp_path / "run") == checkpoints(tmp_path / "run")[-1]
     run_one(tiny, *drawn(80, 20), 5, "cpu", tmp_path / "other")  # a finished run removes its own
     fit(tiny, drawn(80, 20)[0], device="cpu", hooks=[Checkpoints(tmp_path / "run")])
