@@ -95,7 +95,7 @@ def read_checkpoint(
     from safetensors import SafetensorError
     try:
         record = load_tree(path)
-        return dict(record, recipe=Recipe(**record["recipe"]), seed=record["seed"])
+        return dict(record, recipe=Recipe(**record["recipe"]), **{k: record[k] for k in ("seed", "digests", "state")})
     except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as e:
         raise InputError(f"{path} was not written by this version of the package: remove it, or choose another folder") from e
 
