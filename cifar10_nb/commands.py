@@ -12,6 +12,7 @@ import json as jsonlib
 import math
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from statistics import median
@@ -22,7 +23,7 @@ from fastcore.docments import docments
 from .core import InputError, say
 from .data import open_data, open_test
 from .evaluate import evaluate, mistakes, predict
-from .jobs import free_folders, new_folders, run_one, run_parallel
+from .jobs import free_folders, new_folders, opened_from, run_parallel, run_seeds, unfinished_run
 from .lab.bench import benchmarks, file_bench, scaling_table
 from .lab.export import export_checked, export_formats, export_int8, open_exported, speeds
 from .lab.results import compare_run, file_result, load_results
@@ -31,10 +32,9 @@ from .lab.stats import Interval, mean_std
 from .lab.studies import ablation_table, compare_models, ladder, ladder_table, studies, train_arm
 from .machine.device import pick_device, slug
 from .machine.graphs import check_mode
-from .machine.ranks import broadcast, end_ranks, init_ranks, rank0_first, rank_and_world
+from .machine.ranks import MistakeOfRank, end_ranks, from_rank0, init_ranks, rank0_first, rank_and_world
 from .parts.recipe import get_recipe
 from .parts.score import tta_names
-from .record.checkpoint import newest_checkpoint, read_checkpoint
 
 # %% ../nbs/07_commands.ipynb #90b40300
 def parser_of(
@@ -65,23 +65,29 @@ def command(
     "Give `func` a `from_terminal`, which reads options; an `InputError` becomes a line and exit code 2, Ctrl-C code 130."
     def from_terminal(args=None):
         try: func(**vars(parser_of(func).parse_args(args)))
+        except MistakeOfRank as e: _fail(func.__name__, str(e), 2, everywhere=True)
         except (InputError, OSError) as e: _fail(func.__name__, " ".join(str(e).split()), 2)
-        except (MemoryError, torch.OutOfMemoryError):
+        except (MemoryError, RuntimeError) as e:
+            if not (isinstance(e, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in str(e)
+                    or "can't allocate memory" in str(e)): raise
             _fail(func.__name__, "there is not enough memory: use a smaller --batch-size, or fewer images", 2)
-        except KeyboardInterrupt as e: _fail(func.__name__, str(e) or "interrupted", 130)
+        except KeyboardInterrupt as e: _fail(func.__name__, str(e) or "interrupted", 130, everywhere=True)
         sys.stdout.flush()
         if "WORLD_SIZE" in os.environ: os._exit(0)  # threads of gloo can abort Python's exit: pytorch issue 190489
     func.from_terminal = from_terminal
     return func
 
-def _fail(prog, message, code):
-    if os.environ.get("RANK", "0") == "0": say(f"{prog}: {message}")  # once, not by every process
+def _fail(prog, message, code, everywhere=False):
+    who = "" if (rank := os.environ.get("RANK", "0")) == "0" else f"rank {rank}: "
+    try: not (who and everywhere) and say(f"{prog}: {who}{message}")  # what all ranks know is said once
+    except OSError: pass  # the terminal was closed
     sys.exit(code)
 
 # %% ../nbs/07_commands.ipynb #1f695ea9
 def run_table(
     runs: list,     # of Run, same recipe
     folders: list,  # where they are
+    data: str = "",  # where their images are, as for open_data
 ) -> str:
     "What came of some runs, for people: a short table, where the files are, what to do next."
     run, (mean, std) = runs[0], mean_std([r.test["top1"] for r in runs])
@@ -102,7 +108,9 @@ def run_table(
              ("on", f"{run.device['name']}, {run.device['precision']}"),
              ("saved in", ", ".join(map(str, folders)))]
     weights = folders[0] / "model.safetensors"
-    return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", f"next: cifar10_evaluate {weights} --tta full",
+    options = f" --data {shlex.quote(data)}" if data not in ("", "cifar10") else ""
+    weights = shlex.quote(str(weights))
+    return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", f"next: cifar10_evaluate {weights}{options} --tta full",
                                                            f"      cifar10_predict PHOTO.jpg --weights {weights}"])
 
 # %% ../nbs/07_commands.ipynb #d8f3535e
@@ -112,17 +120,6 @@ def _check_numbers(seed, seeds, jobs, save_every):
     if not 0 <= seed < 2**60: raise InputError(f"--seed is {seed}: it must lie between 0 and 2**60")
     if not 1 <= jobs <= 1000: raise InputError(f"--jobs is {jobs}: it must lie between 1 and 1000")
     if not 0 <= save_every < math.inf: raise InputError(f"--save-every is {save_every}: it must be 0 minutes or more")
-
-def _unfinished(folder):
-    "Recipe, data, seed, number of seeds and folder of a run that was interrupted; raises `InputError`."
-    if (Path(folder) / "run.json").exists():
-        raise InputError(f"the run in {folder} is finished: there is nothing to go on with")
-    path = newest_checkpoint(folder)
-    if not path: raise InputError(f"there is no checkpoint in {folder}: name the folder of an interrupted run")
-    kept = read_checkpoint(path)
-    if not isinstance(kept.get("data"), str):
-        raise InputError(f"{path} does not say where its images are: it was not written by cifar10_train")
-    return kept["recipe"], kept["data"], kept["seed"], 1, folder
 
 def _check_alone(**given):
     "Raise `InputError` for an option that --resume would have to ignore."
@@ -152,7 +149,7 @@ def cifar10_train(
     seeds: int = 1,           # how many runs: seed, seed + 1, ...
     device: str = "auto",     # auto, cpu, cuda, mps, ...
     out: str = "",            # folder of the run, with several seeds of all of them; runs/NAME if not given
-    resume: str = "",         # folder of an interrupted run to go on with: its own recipe, data and seed are used
+    resume: str = "",         # folder of an interrupted run to go on with; --data says where its images are, if they were moved
     save_every: float = 5,    # minutes between two checkpoints inside an epoch
     jobs: int = 1,            # seeds to train at the same time, each in a process of its own
     compile: str = "",        # mode of torch.compile: default or max-autotune; not compiled if not given
@@ -162,8 +159,8 @@ def cifar10_train(
     "Train a classifier and test it: by default SmallCNN on CIFAR-10, or on drawn images where there is no network."
     changed = dict(epochs=epochs, batch_size=batch_size, micro_batch=micro_batch, lr=lr)
     if resume:
-        _check_alone(recipe=recipe, data=data, seed=seed, seeds=seeds, out=out, **changed)
-        chosen, data, seed, seeds, out = _unfinished(resume)
+        _check_alone(recipe=recipe, seed=seed, seeds=seeds, out=out, **changed)
+        chosen, data, seed, seeds, out = unfinished_run(resume, data)
     else: chosen = get_recipe(recipe, **changed)
     _check_numbers(seed, seeds, jobs, save_every)
     check_mode(compile)
@@ -172,19 +169,19 @@ def cifar10_train(
         raise InputError("--jobs and torchrun cannot be used together: take one of them")
     pick_device(device)
     all_seeds = list(range(seed, seed + seeds))
-    folders = out and new_folders(out, all_seeds, chosen)  # before any work
+    folders = out and from_rank0(lambda: new_folders(out, all_seeds, chosen))  # before any work
     train, test = rank0_first(lambda: open_data(data))
     source = re.sub(r"[^\w-]+", "-", train.source.removeprefix("folder:").removesuffix(" (folder)"))
-    folders = broadcast(folders or free_folders(f"runs/{chosen.name}-{source}-seed{seed}", all_seeds, chosen))
-    again = train.source if train.source in ("cifar10", "drawn") else str(Path(data).resolve())
+    name, again = f"runs/{chosen.name}-{source}-seed{seed}", opened_from(data, train.source)
+    folders = folders or from_rank0(lambda: free_folders(name, all_seeds, chosen))
     if jobs > 1 and seeds > 1:
         given = dict(recipe=recipe, data=again, device=device, save_every=save_every, compile=compile, untimed=untimed)
         run_parallel(all_seeds, folders, jobs, given | changed)
     how = dict(data=again, compiled=compile, minutes=save_every, timed=not untimed)
-    runs = [run_one(chosen, train, test, s, device, f, **how) for s, f in zip(all_seeds, folders)]
+    runs = run_seeds(chosen, train, test, all_seeds, device, folders, **how)
     if end_ranks() > 0: return
     if json: print(jsonlib.dumps(_as_json(runs, folders)))
-    else: print(run_table(runs, folders))
+    else: print(run_table(runs, folders, again))
 
 # %% ../nbs/07_commands.ipynb #2d6044df
 def _from_to(i): return f"{i.low:.1%} to {i.high:.1%}"

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import run
 
+from cifar10_nb.core import InputError
+from cifar10_nb.machine.ranks import init_ranks
 from cifar10_nb.record.checkpoint import checkpoints
 
 torchrun = [Path(sys.executable).parent / "torchrun", "--standalone", "--nproc-per-node", "2"]  # on a free port
@@ -44,6 +46,14 @@ found = list(losses())
 if end_ranks() == 0: print(json.dumps(found), flush=True)
 os._exit(0)  # as the command does
 """
+
+
+@pytest.fixture(autouse=True)
+def usual_hangup():
+    "SIGHUP has its usual effect, also where the tests were started with nohup; processes that are started here inherit it."
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def quiet(): return dict(os.environ, OMP_NUM_THREADS="1", PYTHONWARNINGS="ignore")
@@ -114,8 +124,156 @@ def test_seeds_side_by_side(here):
     for a, b in zip(*(said["runs"] for said in both)): assert a["history"][0]["train_loss"] == pytest.approx(b["history"][0]["train_loss"], rel=0.02)  # sums in another order
 
 
+def test_seeds_side_by_side_with_equal_threads(here):
+    args = ("--data", "images", "--epochs", 1, "--batch-size", 16, "--device", "cpu", "--seeds", 2)
+    for jobs in (1, 2):
+        done = run("cifar10_train", *args, "--out", f"equal{jobs}", "--jobs", jobs, cwd=here, env=dict(OMP_NUM_THREADS="1"))
+        assert done.returncode == 0, done.stderr
+    for seed in (0, 1): assert len({(here / f"equal{jobs}/seed{seed}/model.safetensors").read_bytes() for jobs in (1, 2)}) == 1
+
+
 def test_a_failing_seed_is_named(here):
     (here / "apart9").mkdir()
     (here / "apart9/seed1").write_text("in the way")
     done = run("cifar10_train", "--data", "images", "--epochs", 1, "--seeds", 2, "--jobs", 2, "--out", "apart9", cwd=here)
     assert done.returncode == 2 and "seed1" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+# Mistakes that only one of the ranks meets
+
+apart = """
+import os, sys, torch
+from dataclasses import replace
+from cifar10_nb.commands import command
+from cifar10_nb.core import InputError
+from cifar10_nb.data import drawn
+from cifar10_nb.machine.ranks import agreed, end_ranks, from_rank0, init_ranks, rank0_first, rank_and_world
+from cifar10_nb.parts.recipe import recipes
+from cifar10_nb.record.checkpoint import Checkpoints
+from cifar10_nb.train import fit
+
+case, recipe = sys.argv[1], replace(recipes["small"], epochs=1, batch_size=16, sizes=(), warmup=0)
+
+def fail(): raise InputError("no images here")
+
+@command
+def work():
+    torch.set_num_threads(1)
+    if case == "device": return init_ranks("cpu" if os.environ["RANK"] == "0" else "nonsense")
+    init_ranks("cpu")
+    rank, train, kwargs = rank_and_world()[0], drawn(64, 10)[0], {}
+    if case == "images" and rank == 1: train = replace(train, x=255 - train.x)
+    if case == "count" and rank == 1: train = train.subset(32)
+    if case == "classes" and rank == 1: train = replace(train, classes=[*train.classes, "cow"])
+    if case == "held-out": kwargs["valid"] = drawn(20 + rank, 10)[0]
+    if case == "recipe" and rank == 1: recipe_ = replace(recipe, lr=0.01)
+    if case == "seed": kwargs["seed"] = rank
+    if case == "work": agreed(lambda: fail() if rank == 1 else None)
+    if case == "work of 0": from_rank0(fail)
+    if case == "first": rank0_first(lambda: fail() if rank == 0 else None)
+    if case == "second": rank0_first(lambda: fail() if rank == 1 else None)
+    if case == "disk": kwargs["hooks"] = [Checkpoints("/proc/none" if rank == 0 else "out")]
+    if case == "network": kwargs["model"] = (lambda n: fail()) if rank == 1 else torch.nn.LazyLinear
+    fit(recipe_ if case == "recipe" and rank == 1 else recipe, train, device="cpu", **kwargs)
+
+work.from_terminal([])
+"""
+mistakes = {
+    "images": "rank 1 has other images to train on than rank 0: start all processes with the same options, on the same images",
+    "count": "rank 1 has other images to train on", "classes": "rank 1 has other images to train on",
+    "held-out": "rank 1 has other held out images", "recipe": "rank 1 has other recipe", "seed": "rank 1 has other seed",
+    "work": "work: rank 1: no images here", "work of 0": "work: no images here", "first": "work: no images here",
+    "second": "work: rank 1: no images here", "disk": "no checkpoint could be written into /proc/none", "network": "rank 1: no images here",
+    "device": "work: rank 1: no device 'nonsense' here"}
+
+
+@pytest.mark.parametrize("case", mistakes)
+def test_a_mistake_on_one_rank_is_told_once(tmp_path, case):
+    (tmp_path / "apart.py").write_text(apart)
+    done = subprocess.run([*torchrun, "apart.py", case], cwd=tmp_path, text=True, capture_output=True, env=quiet(), timeout=120)
+    assert done.returncode != 0 and done.stderr.count(mistakes[case]) == 1, done.stderr
+    assert "apart.py\", line" not in done.stderr  # no traceback of ours
+
+
+@pytest.mark.parametrize("told, said", [(dict(WORLD_SIZE="2"), "WORLD_SIZE is 2, and RANK, MASTER_ADDR, MASTER_PORT not set"),
+    (dict(WORLD_SIZE="2", RANK="0"), "WORLD_SIZE is 2, and MASTER_ADDR, MASTER_PORT not set"), (dict(WORLD_SIZE="two"), "WORLD_SIZE two"),
+    (dict(WORLD_SIZE="0"), "WORLD_SIZE 0"), (dict(WORLD_SIZE="2", RANK="2"), "RANK is 2 and WORLD_SIZE 2"), (dict(WORLD_SIZE="2", RANK="x"), "RANK is x")])
+def test_half_of_what_torchrun_sets(here, monkeypatch, capsys, told, said):
+    for k, v in told.items(): monkeypatch.setenv(k, v)
+    with pytest.raises(InputError, match=said) as e: init_ranks("cpu")
+    assert "torchrun" in str(e.value) and "unset" in str(e.value)
+    monkeypatch.delenv("WORLD_SIZE")
+    assert init_ranks("cpu") == "cpu"
+
+
+def test_half_of_what_torchrun_sets_on_the_command_line(here):
+    done = run("cifar10_train", "--data", "images", "--out", "alone", cwd=here, env=dict(WORLD_SIZE="2"))
+    assert done.returncode == 2 and "start several processes with torchrun, or unset WORLD_SIZE" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+# Processes side by side that are stopped or killed
+
+side_by_side = [command, "--data", "images", "--epochs", "8", "--batch-size", "8", "--device", "cpu", "--seeds", "2", "--jobs", "2"]
+
+
+def children_of(job):
+    "The processes of the seeds, when both have written a checkpoint."
+    found = []
+    while len(found) < 2:
+        assert job.poll() is None, job.communicate()
+        lists = Path(f"/proc/{job.pid}/task").glob("*/children")
+        found = [int(p) for text in lists for p in text.read_text().split()]
+        time.sleep(0.05)
+    return found
+
+
+def both_begun(job, folder):
+    while len({p.parent for p in Path(folder).glob("seed*/checkpoint-*")}) < 2:
+        assert job.poll() is None, job.communicate()
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(here):
+    done = subprocess.run([*side_by_side, "--out", "undisturbed"], cwd=here, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return [(here / f"undisturbed/seed{s}/model.safetensors").read_bytes() for s in (0, 1)]
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_the_parent_is_stopped(here, undisturbed, how):
+    "Its children save; the line says how to go on, and that works. Ctrl-C in a terminal reaches the whole group."
+    args = [*side_by_side, "--out", f"stopped{how}"]
+    job = begun(here, *args, start_new_session=True)
+    both_begun(job, here / f"stopped{how}")
+    children = children_of(job)
+    os.killpg(job.pid, getattr(signal, how)) if how == "SIGINT" else job.send_signal(getattr(signal, how))
+    out, err = job.communicate(timeout=120)
+    assert job.returncode == 130 and out == "" and "Traceback" not in err
+    assert err.splitlines()[-1] == "cifar10_train: stopped; to go on: give the same command again"
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert all(checkpoints(here / f"stopped{how}/seed{s}") for s in (0, 1))
+    again = subprocess.run(args, cwd=here, text=True, capture_output=True)
+    assert again.returncode == 0, again.stderr
+    assert [(here / f"stopped{how}/seed{s}/model.safetensors").read_bytes() for s in (0, 1)] == undisturbed
+
+
+def test_a_killed_child_is_told_in_words(here, undisturbed):
+    args = [*side_by_side, "--out", "lost"]
+    job = begun(here, *args)
+    both_begun(job, here / "lost")
+    os.kill(children_of(job)[0], signal.SIGKILL)
+    err = job.communicate(timeout=120)[1]
+    last = err.splitlines()[-1]
+    assert job.returncode == 2 and "its process was killed by SIGKILL (is there enough memory?): give the same command again to go on" in last
+    again = subprocess.run(args, cwd=here, text=True, capture_output=True)
+    assert again.returncode == 0, again.stderr
+    assert [(here / f"lost/seed{s}/model.safetensors").read_bytes() for s in (0, 1)] == undisturbed
+
+
+def test_a_child_that_is_stopped_says_how_to_go_on(here):
+    job = begun(here, *side_by_side, "--out", "onestopped")
+    both_begun(job, here / "onestopped")
+    os.kill(children_of(job)[0], signal.SIGTERM)
+    last = job.communicate(timeout=120)[1].splitlines()[-1]
+    assert job.returncode == 2 and "to go on: cifar10_train --resume onestopped/seed" in last

@@ -50,6 +50,14 @@ def here(tmp_path_factory):
         yield root
 
 
+@pytest.fixture(autouse=True)
+def usual_hangup():
+    "SIGHUP has its usual effect, also where the tests were started with nohup; processes that are started here inherit it."
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def same(here, folder):
     "Are the weights those of the run without interruption, and are the checkpoints gone?"
     assert sorted(p.name for p in (here / folder).iterdir()) == ["model.safetensors", "run.json"]
@@ -68,6 +76,22 @@ def test_ctrl_c_and_resume(here):
     done = subprocess.run([command[0], "--resume", "stopped", "--json"], cwd=here, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["seed"] == 0 and same(here, "stopped")
+
+
+def test_a_terminal_that_is_closed(here):
+    "SIGHUP, and a terminal that takes no more words: the step is finished and saved."
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*command, "--out", "hung up"], cwd=here, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    wait_for_checkpoint(here / "hung up", process)
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)  # by the terminal, and by the shell
+    os.close(ours)
+    assert process.wait(60) == 130
+    assert list((here / "hung up").glob("checkpoint-*")) and not (here / "hung up/.lock").exists()
+    finish("--out", "hung up", cwd=here)
+    assert same(here, "hung up")
 
 
 def test_kill_and_the_same_command_again(here):

@@ -114,7 +114,7 @@ def overhead(
     rounds: int = 5,
 ) -> dict:  # images/s of each round "training" and on "one batch", and the "share" of the second that the first reaches
     "How near training comes to the same network on one fixed batch, at the recipe's last image size."
-    from tqdm.auto import tqdm
+    from cifar10_nb.core import progress_bar as tqdm
     recipe = replace(recipe, sizes=recipe.sizes[-1:], hardest=(), pretrained=False, patience=0,
                      epochs=10_000)
     if len(images) < steps * recipe.batch_size:
@@ -198,7 +198,7 @@ def benchmarks(
     rounds: int = 5,   # how often each candidate is timed
 ) -> dict:  # with what and machine
     "Run one of the four benchmarks; raises `InputError` for another name."
-    from tqdm.auto import tqdm
+    from cifar10_nb.core import progress_bar as tqdm
     from cifar10_nb.data import open_data
     if what == "ceiling": return peak_throughput(device, rounds)
     if what == "pipeline": return pipeline(open_data("drawn")[0], rounds=rounds)

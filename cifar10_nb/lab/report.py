@@ -126,7 +126,7 @@ def robustness(
     seed: int = 0,           # of all chance in the corruptions
 ) -> dict:  # n, clean, mean, by name: five accuracies
     "Accuracy under the corruptions of CIFAR-10-C in their five severities."
-    from tqdm.auto import tqdm
+    from cifar10_nb.core import progress_bar as tqdm
     def accuracy(x): return score(predict_logits(model, replace(images, x=x)), images.y)["top1"]
     found = {name: [] for name in corruptions}
     for name in tqdm(corruptions, desc="corruptions", leave=False):

@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from textwrap import wrap
 
-from ..core import InputError, colours, markdown_table, new_figure, write_atomic
+from ..core import InputError, colours, markdown_table, new_figure, to_json, write_atomic
 from .stats import mean_std, percent, prediction_interval
 from ..machine.device import device_slug, slug
 from ..parts.recipe import Recipe, get_recipe, recipes
@@ -130,13 +130,14 @@ def file_result(
     "Copy a run's `run.json` to the results; raises `InputError` for a run that nobody could repeat."
     d = {k: v for k, v in read_run(run).items() if k in [f.name for f in fields(Run)]}
     if not (d["test"] and d["test_tta"]): raise InputError(f"{run} has no test scores: file finished runs only")
-    if not d["commit"]: raise InputError(f"{run} names no commit: train from a git checkout of the package")
-    if d["commit"].endswith("+changes"):
+    commits = [d["commit"], *(m.get("commit", "") for m in d["moved"])]  # a run may have had others before
+    if not all(commits): raise InputError(f"{run} names no commit: train from a git checkout of the package")
+    if any(c.endswith("+changes") for c in commits):
         raise InputError(f"{run} was made with uncommitted changes in the package: commit them and train again")
     path = Path(folder) / result_path(d)
     if path.exists() and not replace and read_run(path) != d:
         raise InputError(f"{path} holds another run: name --replace to write over it")
-    write_atomic(path, (jsonlib.dumps(d, indent=1) + "\n").encode())
+    write_atomic(path, (to_json(d, indent=1) + "\n").encode())
     return path
 
 # %% ../../nbs/lab/02_results.ipynb #19597815
@@ -149,12 +150,20 @@ def _order(run):
 def group_runs(
     results: list,  # of dicts as in run.json
 ) -> list:  # of lists of runs, in the order of the recipes
-    "Runs that differ in their seed only, together."
+    "Runs that differ in their seed only, together; images may have the same name and yet be others."
     groups = {}
     for r in sorted(results, key=_order):
         own = r["recipe"]["name"], recipe_digest(r["recipe"]), r["source"], jsonlib.dumps(r["device"]), _torch(r)
-        groups.setdefault(own, []).append(r)
-    return list(groups.values())
+        kinds = groups.setdefault(own, [])
+        kind = next((k for k in kinds if _same_images(r, k)), None)
+        if kind is None: kinds.append([r])
+        else: kind.append(r)
+    return [kind for kinds in groups.values() for kind in kinds]
+
+def _same_images(run, others):
+    "Was a run made with the images of these others? Runs of earlier versions do not tell."
+    told = run.get("digests", {})
+    return all(told.get(k) in (None, d) for other in others for k, d in other.get("digests", {}).items())
 
 def _torch(run): return run["versions"]["torch"].split("+")[0]
 

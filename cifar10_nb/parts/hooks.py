@@ -12,7 +12,8 @@ import sys
 
 import torch
 
-from ..core import InputError
+from ..core import InputError, progress_bar
+from ..machine.device import derive_seeds
 from .recipe import Recipe
 from .transfer import FrozenFeatures, HeadFirst
 
@@ -61,9 +62,11 @@ class Hardest:
     def before_fit(self, t): self.losses = torch.full((len(t.train),), math.inf, device=t.device)
 
     def before_epoch(self, t):
-        "Choose the images of the epoch: as many as the recipe says."
-        n = t.recipe.epoch_size(t.epoch, len(t.train))
-        hardest = self.losses.argsort(descending=True, stable=True)[:n].sort().values
+        "Choose the images of the epoch: as many as the recipe says, and any of those that tie."
+        n, gen = t.recipe.epoch_size(t.epoch, len(t.train)), torch.Generator().manual_seed(derive_seeds(t.seed)[1] + t.epoch)
+        shuffled = torch.randperm(len(t.train), generator=gen).to(t.device)
+        ranked = shuffled[self.losses[shuffled].argsort(descending=True, stable=True)]
+        hardest = ranked[:n].sort().values
         t.batches.subset = hardest if n < len(t.train) else None
         self.losses[hardest] = math.inf
 
@@ -77,12 +80,11 @@ class Progress:
     @contextlib.contextmanager
     def running(self, t):
         "Show the bar while `fit` runs, on rank 0."
-        from tqdm.auto import tqdm
         drop = lambda n: n - (n % t.batches.batch_size if t.batches.drop_last else 0)
         total = sum(drop(t.recipe.epoch_size(e, len(t.train))) for e in range(t.recipe.epochs))
         in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules  # a log needs no ten lines a second
-        with tqdm(total=total, initial=t.seen + t.totals["seen"], unit=" images", unit_scale=True, desc=t.recipe.name,
-                  mininterval=10 if in_log else 0.2, disable=t.rank > 0) as self.bar: yield
+        with progress_bar(total=total, initial=t.seen + t.totals["seen"], unit=" images", unit_scale=True,
+            desc=t.recipe.name, mininterval=10 if in_log else 0.2, disable=t.rank > 0) as self.bar: yield
 
     def after_step(self, t, index, losses):
         "Count the images; show the loss where reading it costs nothing."

@@ -160,8 +160,8 @@ def epoch_size(self: Recipe,
     epoch: int,  # from 0
     n: int,      # training images
 ) -> int:
-    "How many images an epoch trains on: the recipe's share of them, and at least a batch."
-    if not self.hardest: return n
+    "How many images an epoch trains on: the recipe's share of them, at least a batch, and all of them in the first epoch."
+    if not self.hardest or epoch == 0: return n
     return max(min(self.batch_size, n), round(value_at(self.hardest, epoch, self.epochs) * n))
 
 # %% ../../nbs/parts/01_recipe.ipynb #1330501e

@@ -46,7 +46,7 @@ def features_of(
     bf16: bool = False,      # computed in bfloat16?
 ) -> FeatureSet:
     "What the body of a network makes of some images."
-    from tqdm.auto import tqdm
+    from cifar10_nb.core import progress_bar as tqdm
     model.eval()
     normalize, found = Normalize(model.info["mean"], model.info["std"]), []
     for x, _, _ in tqdm(Batches(images, 100, shuffle=False), "features", leave=False):

@@ -8,11 +8,13 @@ __all__ = ['save_tree', 'load_tree', 'checkpoints', 'newest_checkpoint', 'read_c
 
 # %% ../../nbs/record/02_checkpoint.ipynb #49b5226a
 import contextlib
+import errno
 import hashlib
 import json
 import math
+import re
+import shlex
 import signal
-import sys
 import threading
 import time
 from dataclasses import asdict
@@ -21,8 +23,8 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 
-from ..core import InputError, write_atomic
-from ..machine.ranks import any_rank, rank_and_world
+from ..core import InputError, say, why, write_atomic
+from ..machine.ranks import agreed, any_rank, from_rank0, rank_and_world
 from ..parts.recipe import Recipe
 
 # %% ../../nbs/record/02_checkpoint.ipynb #5b20a446
@@ -63,11 +65,17 @@ def load_tree(
         return _unflatten(json.loads(f.metadata()["cifar10_nb"]), tensors)
 
 # %% ../../nbs/record/02_checkpoint.ipynb #ad16f535
+def _step_of(path):
+    "The number of steps in a checkpoint's name; None if it is not a name that `Checkpoints` writes."
+    found = re.fullmatch(r"checkpoint-(\d{8,})-[0-9a-f]{16}\.safetensors", Path(path).name)
+    return int(found[1]) if found else None
+
 def checkpoints(
     folder,  # of a run
 ) -> list:  # paths, oldest first
-    "The checkpoints of an unfinished run."
-    return sorted(Path(folder).glob("checkpoint-*.safetensors"))
+    "The checkpoints of an unfinished run, by their steps; files with other names are somebody else's."
+    found = [(step, p) for p in Path(folder).glob("checkpoint-*") if (step := _step_of(p)) is not None and p.is_file()]
+    return [p for _, p in sorted(found)]
 
 def newest_checkpoint(
     folder,  # of a run
@@ -76,7 +84,7 @@ def newest_checkpoint(
     found = checkpoints(folder)
     for path in reversed(found):
         if path.stem.split("-")[-1] == hashlib.sha256(path.read_bytes()).hexdigest()[:16]: return path
-        print(f"warning: {path} is damaged and passed over", file=sys.stderr)
+        say(f"warning: {path} is damaged and passed over")
     if found: raise InputError(f"all checkpoints in {folder} are damaged: remove them to start again from the beginning")
 
 # %% ../../nbs/record/02_checkpoint.ipynb #60d78aed
@@ -87,7 +95,7 @@ def read_checkpoint(
     from safetensors import SafetensorError
     try:
         record = load_tree(path)
-        return dict(record, recipe=Recipe(**record["recipe"]), seed=record["seed"])
+        return dict(record, recipe=Recipe(**record["recipe"]), **{k: record[k] for k in ("seed", "digests", "state")})
     except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as e:
         raise InputError(f"{path} was not written by this version of the package: remove it, or choose another folder") from e
 
@@ -99,18 +107,19 @@ class Interrupted(KeyboardInterrupt):
 def deferred_interrupt(
     ask,  # a function without arguments, called when the run is asked to stop
 ):
-    "While the block runs, the first Ctrl-C (or SIGTERM) calls `ask`; the second one does what is usual."
+    "While the block runs, Ctrl-C, SIGTERM and SIGHUP call `ask`; a second Ctrl-C does what is usual."
     if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
         yield
         return
-    def restore():
-        for number, handler in usual.items(): signal.signal(number, handler)
     def handle(*_):
         ask()
-        restore()
-    usual = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        signal.signal(signal.SIGINT, usual[signal.SIGINT])
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN: numbers.append(signal.SIGHUP)
+    usual = {number: signal.signal(number, handle) for number in numbers}
     try: yield
-    finally: restore()
+    finally:
+        for number, handler in usual.items(): signal.signal(number, handler)
 
 # %% ../../nbs/record/02_checkpoint.ipynb #fb8717f2
 class Pause:
@@ -133,21 +142,46 @@ class Checkpoints(Pause):
         folder,              # of the run; made when something is written
         data: str = "",      # how to open the images again, as for open_data
         minutes: float = 5,  # between two checkpoints inside an epoch; math.inf: write none before Ctrl-C
-    ): self.folder, self.data, self.every, self.asked = Path(folder), data, 60 * minutes, False
+        test: str = "",      # `ImageSet.digest` of the test images, if there are any
+    ):
+        self.folder, self.data, self.every, self.asked = Path(folder), data, 60 * minutes, False
+        self.digests = dict(test=test) if test else {}
 
     def before_fit(self, t):
         "Go on from the newest checkpoint, if there is one."
-        self.due, self.images = time.monotonic() + self.every, t.digests["train"]
-        t.folder = self.folder
-        if not (path := newest_checkpoint(self.folder)): return
-        state = read_checkpoint(path)
-        if (state["recipe"], state["seed"], state.get("images")) != (t.recipe, t.seed, self.images):
-            raise InputError(f"{self.folder} holds an unfinished run of another recipe, seed or images: "
-                             "choose another folder")
+        self.due, t.folder, self.last = time.monotonic() + self.every, self.folder, None
+        self.digests = self.digests | t.digests
+        self.last, state = from_rank0(self.found) or (None, None)
+        if not self.last: return
+        self.check(t, state)
         try: t.load_state_dict(state["state"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as e:
-            raise InputError(f"{path} was not written by this version of the package: remove it, or choose another "
+            raise InputError(f"{self.last} was not written by this version of the package: remove it, or choose another "
                              "folder") from e
+
+    def found(self):
+        "The newest checkpoint, and what is in it; None if there is none."
+        return (path, read_checkpoint(path)) if (path := newest_checkpoint(self.folder)) else None
+
+# %% ../../nbs/record/02_checkpoint.ipynb #c260eecd
+@patch
+def check(self: Checkpoints, t, state):
+    "Raise `InputError` for a checkpoint of another recipe, seed or images; say what else is not as it was."
+    if (state["recipe"], state["seed"]) != (t.recipe, t.seed):
+        raise InputError(f"{self.folder} holds an unfinished run of another recipe or seed: choose another folder")
+    names = dict(train="training", valid="held-out", test="test")
+    known = names if "test" in self.digests and "test" in state["digests"] else ("train", "valid")
+    if other := [names[k] for k in known if self.digests.get(k) != state["digests"].get(k)]:
+        raise InputError(f"{self.folder} holds an unfinished run on other {' and '.join(other)} images: go on with those "
+                         "that it began with, or choose another folder")
+    had, has = (_flat(c) for c in (state["state"]["circumstances"], t.circumstances))
+    new = [f"{k} {has.get(k)} (it was {had.get(k)})" for k in {**had, **has} if had.get(k) != has.get(k)]
+    if new and t.rank == 0: say(f"note: the run goes on with {', '.join(new)}, so it may end otherwise; run.json says so")
+
+def _flat(tree):
+    "The values of nested dicts by their innermost names."
+    parts = [_flat(v) if isinstance(v, dict) else {k: v} for k, v in tree.items()]
+    return {k: v for part in parts for k, v in part.items()}
 
 # %% ../../nbs/record/02_checkpoint.ipynb #639f10df
 @patch
@@ -169,14 +203,22 @@ def save(self: Checkpoints,
     asked: bool,    # to stop?
 ):
     "Write a checkpoint, keep the one before it, remove older ones; raises `Interrupted` after Ctrl-C."
-    t.check_finite()
-    if rank_and_world()[0] == 0:
-        content = save_tree(dict(recipe=asdict(t.recipe), seed=t.seed, data=self.data, images=self.images, state=t.state_dict()))
-        name = f"checkpoint-{t.n_steps:08}-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
-        try: write_atomic(self.folder / name, content)
-        except OSError as e:
-            raise InputError(f"no checkpoint could be written into {self.folder} ({e.strerror}): free some space, "
-                             "then give the same command again") from e
-        for old in checkpoints(self.folder)[:-2]: old.unlink()
+    agreed(t.check_finite)
+    from_rank0(lambda: self.write(t))
     self.due = time.monotonic() + self.every
-    if asked: raise Interrupted(f"stopped after step {t.n_steps}; to go on: cifar10_train --resume {self.folder}")
+    again = f"cifar10_train --resume {shlex.quote(str(self.folder))}" if self.data else "call fit() of this trainer"
+    if asked: raise Interrupted(f"stopped after step {t.n_steps}; to go on: {again}")
+
+@patch
+def write(self: Checkpoints, t):
+    "Write a checkpoint, and remove those before the one that it follows."
+    content = save_tree(dict(recipe=asdict(t.recipe), seed=t.seed, data=self.data, digests=self.digests, state=t.state_dict()))
+    path = self.folder / f"checkpoint-{t.n_steps:08}-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
+    try: write_atomic(path, content)
+    except OSError as e:
+        todo = "free some space" if e.errno in (errno.ENOSPC, errno.EDQUOT) else "make it a folder that can be written"
+        raise InputError(f"no checkpoint could be written into {self.folder} ({why(e)}): {todo}, then give the same "
+                         "command again") from e
+    for old in checkpoints(self.folder):
+        if old not in (path, self.last) and _step_of(old) <= t.n_steps: old.unlink(missing_ok=True)
+    self.last = path

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 
-from ..core import InputError, write_atomic
+from ..core import InputError, to_json, write_atomic
 from ..data import ImageSet
 from ..machine.device import pick_device
 from cifar10_nb.models import (imagenet_mean, imagenet_std, make_model, models, symmetric_mean, symmetric_std,
@@ -104,7 +104,7 @@ def save(self: Run,
     "Write `run.json` and `model.safetensors` into `folder`."
     folder = Path(folder)
     write_atomic(folder / "model.safetensors", weights_bytes(self.model))
-    write_atomic(folder / "run.json", (json.dumps(self.to_dict(), indent=1) + "\n").encode())
+    write_atomic(folder / "run.json", (to_json(self.to_dict(), indent=1) + "\n").encode())
     return folder
 
 # %% ../../nbs/record/01_run.ipynb #5f64ae22
