@@ -175,7 +175,7 @@ def check(docs, site=None, hidden=None, shots=None):
                 found = [*wrong, *flaws(seen)] if width == widths[0] else wrong  # what does not depend on the width, once
                 if seen["wide"] > width: found.append(f"{seen['wide']} px wide on a screen of {width}: {seen['widest']}")
                 problems += [f"{name}: {line}" for line in found]
-                if width > column: tab.add_style_tag(content=f"main {{ box-sizing: content-box; max-width: {column}px; }}")
+                if width > column: tab.add_style_tag(content=f"main {{ box-sizing: content-box; width: {column}px; max-width: none; }}")
                 found = misfits(tab.evaluate(boxes), width)
                 problems += [f"{name}: {line}" for line in found]
                 if shots: tab.screenshot(path=shots / f"{name.replace('/', '_')}.{width}.png", full_page=True)
