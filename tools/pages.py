@@ -47,8 +47,8 @@ boxes = """() => {  // what is wider than the box it stands in
     const under = e => name(all("main h1, main h2, main h3, main h4")
         .filter(h => h.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING).pop() || document.body)
     const seen = e => e.clientWidth > 0 && e.checkVisibility(), open = all("main details:not([open])")
-    open.forEach(e => e.open = true)  // what is folded has to fit too
     const height = main.scrollHeight, over = []
+    open.forEach(e => e.open = true)  // what is folded has to fit too
     const tell = (kind, e, wide, room) => { if (wide > room + 1) over.push([kind, under(e), Math.round(wide), Math.round(room)]) }
     const room = e => { const s = getComputedStyle(e); return e.clientWidth - parseFloat(s.paddingLeft) - parseFloat(s.paddingRight) }
     const scrolls = e => { for (; e && e != main; e = e.parentElement)
