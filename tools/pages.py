@@ -47,8 +47,8 @@ boxes = """() => {  // what is wider than the box it stands in
     const under = e => name(all("main h1, main h2, main h3, main h4")
         .filter(h => h.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING).pop() || document.body)
     const seen = e => e.clientWidth > 0 && e.checkVisibility(), open = all("main details:not([open])")
-    open.forEach(e => e.open = true)  // what is folded has to fit too
     const height = main.scrollHeight, over = []
+    open.forEach(e => e.open = true)  // what is folded has to fit too
     const tell = (kind, e, wide, room) => { if (wide > room + 1) over.push([kind, under(e), Math.round(wide), Math.round(room)]) }
     const room = e => { const s = getComputedStyle(e); return e.clientWidth - parseFloat(s.paddingLeft) - parseFloat(s.paddingRight) }
     const scrolls = e => { for (; e && e != main; e = e.parentElement)
@@ -175,7 +175,7 @@ def check(docs, site=None, hidden=None, shots=None):
                 found = [*wrong, *flaws(seen)] if width == widths[0] else wrong  # what does not depend on the width, once
                 if seen["wide"] > width: found.append(f"{seen['wide']} px wide on a screen of {width}: {seen['widest']}")
                 problems += [f"{name}: {line}" for line in found]
-                if width > column: tab.add_style_tag(content=f"main {{ box-sizing: content-box; max-width: {column}px; }}")
+                if width > column: tab.add_style_tag(content=f"main {{ box-sizing: content-box; width: {column}px; max-width: none; }}")
                 found = misfits(tab.evaluate(boxes), width)
                 problems += [f"{name}: {line}" for line in found]
                 if shots: tab.screenshot(path=shots / f"{name.replace('/', '_')}.{width}.png", full_page=True)
