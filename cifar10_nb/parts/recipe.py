@@ -40,7 +40,7 @@ class Recipe:
     decay_all: bool = False         # decay biases and normalisation layers too?
     schedule: str = "cosine"        # after warm-up: "cosine" or "linear" to zero, or "constant"
     warmup: float = 0.0             # epochs of linear warm-up from zero
-    sizes: tuple = ()               # progressive resizing: image sizes, each for an equal part of the epochs; (): none
+    sizes: tuple = ()               # progressive resizing: sizes of 32-pixel images (others in proportion), each for an equal part of the epochs
     hardest: tuple = ()             # selective backprop: share of the images, those of largest loss, in each part of the run; (): all
     crop: int = 0                   # random crop after padding by this many pixels; 0: none
     crop_mode: str = "zero"         # what the padding holds: "zero" or "reflect"
@@ -143,14 +143,6 @@ def value_at(
     return values[math.ceil((epoch + 1) * len(values) / epochs) - 1]
 
 @patch
-def size_at(self: Recipe,
-    epoch: int,  # from 0
-    size: int,   # of the training images, in pixels
-) -> int:
-    "Height of the images in an epoch, in pixels."
-    return value_at(self.sizes, epoch, self.epochs) if self.sizes else size
-
-@patch
 def epoch_size(self: Recipe,
     epoch: int,  # from 0
     n: int,      # training images
@@ -158,6 +150,15 @@ def epoch_size(self: Recipe,
     "How many images an epoch trains on: the recipe's share of them, and at least a batch."
     if not self.hardest: return n
     return max(min(self.batch_size, n), round(value_at(self.hardest, epoch, self.epochs) * n))
+
+# %% ../../nbs/parts/01_recipe.ipynb #ddd64227
+@patch
+def size_at(self: Recipe,
+    epoch: int,  # from 0
+    size: int,   # of the training images, in pixels
+) -> int:
+    "Height of the images in an epoch, in pixels."
+    return round(value_at(self.sizes, epoch, self.epochs) * size / 32) if self.sizes else size
 
 # %% ../../nbs/parts/01_recipe.ipynb #1330501e
 @patch(as_prop=True)
@@ -190,6 +191,9 @@ def hold_out(self: Recipe,
 ) -> tuple:  # the ImageSets (train, valid); valid is None if nothing is held out
     "Hold out the recipe's share of the images, every class in proportion, and leave out what it does not train on."
     n_valid = round(self.valid * len(images))
+    if self.patience and not n_valid:
+        raise InputError(f"early stopping needs held-out images, and {self.valid:g} of {len(images)} images is none: "
+                         "hold out more (--set valid=0.3), or never stop early (--set patience=0)")
     train, valid = images.split(n_valid, seed=0) if n_valid else (images, None)
     if 0 < self.images < len(train): train = train.split(self.images, seed=1)[1]
     return train, valid
