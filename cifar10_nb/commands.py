@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from .cli import command, fail, files_of
+from .cli import command, fail, files_of, text_table
 from .core import InputError, check_place, printable
 from .data import open_data, open_test
 from .evaluate import evaluate, mistakes, predict
@@ -173,8 +173,7 @@ def cifar10_train(
     how = dict(data=again, compiled=compile, minutes=save_every, timed=not untimed)
     runs, unsaved = _all_runs([lambda s=s, f=f: run_one(chosen, train, test, s, device, f, **how) for s, f in zip(all_seeds, folders)])
     if end_ranks() > 0: return
-    if json: print(jsonlib.dumps(_as_json(runs, folders)))
-    else: show(run_table(runs, [] if unsaved else folders, train.n_classes))
+    print(jsonlib.dumps(_as_json(runs, folders))) if json else show(run_table(runs, [] if unsaved else folders, train.n_classes))
     if unsaved: raise unsaved
 
 # %% ../nbs/07_commands.ipynb #2d6044df
@@ -353,27 +352,20 @@ def cifar10_ablate(
     show(str(ladder_table(runs, ladder) if study == "ladder" else ablation_table(runs, "all")))
 
 # %% ../nbs/07_commands.ipynb #be4c0028
-def _table(head, rows):
-    "A text table: the first column to the left, numbers to the right."
-    rows = [[str(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    pad = lambda row: [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))]
-    return "\n".join("  ".join(pad(row)) for row in rows)
-
 def _spread(values): return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
 
 def _said(found):
     "A benchmark for people."
     if found["what"] == "ceiling":
-        return _table(("", "GFLOP/s"), [(k, _spread(v)) for k, v in found["gflop_per_s"].items()])
+        return text_table(("", "GFLOP/s"), [(k, _spread(v)) for k, v in found["gflop_per_s"].items()])
     if found["what"] == "pipeline":
         rows = [(name, *map(_spread, c["images_per_s"].values()), f"{c['ratio']['PIL']['median']:.1f}")
                 for name, c in found["chains"].items()]
-        return _table(("images/s a core", "PIL", "tensor", "ours", "ours / PIL"), rows)
+        return text_table(("images/s a core", "PIL", "tensor", "ours", "ours / PIL"), rows)
     if found["what"] == "overhead":
         rows = [(name, *map(_spread, c["images_per_s"].values()), f"{c['share']['median']:.1%}")
                 for name, c in found["recipes"].items()]
-        return _table(("recipe", "training, images/s", "one batch, images/s", "share"), rows)
+        return text_table(("recipe", "training, images/s", "one batch, images/s", "share"), rows)
     return scaling_table(found)
 
 # %% ../nbs/07_commands.ipynb #dd245e71

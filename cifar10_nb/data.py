@@ -47,6 +47,8 @@ class ImageSet:
         if self.files is not None and len(self.files) != len(self.x):
             raise InputError(f"{len(self.files)} names of files for {len(self.x)} images: give one for each")
         self.classes = list(self.classes)
+        if odd := [c for c in self.classes if not (isinstance(c, str) and c.isprintable())]:
+            raise InputError(f"{ascii(odd[0])} is no name for a class: it must be a text that can be printed")
         if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
             raise InputError(f"labels must lie between 0 and {len(self.classes) - 1}, one for each of the classes")
 

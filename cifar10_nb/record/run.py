@@ -34,7 +34,7 @@ def model_info(
     if recipe.normalize in known: mean, std = known[recipe.normalize]
     else: mean, std = (train.describe()[k] for k in ("mean", "std"))
     return dict(model=recipe.model, classes=list(train.classes), size=train.size,
-                mean=[float(m) for m in mean], std=[float(s) for s in std], recipe=asdict(recipe))
+                mean=[float(m) for m in mean], std=[float(s) if s > 1e-6 else 1.0 for s in std], recipe=asdict(recipe))
 
 # %% ../../nbs/record/01_run.ipynb #9b6da2b9
 def commit() -> str:  # a git hash, with "+changes" if the package differs from it; "" if this is no checkout
@@ -149,7 +149,7 @@ def _sound(info):
     "Can the `info` of a weights file be worked with?"
     names, size, numbers = info["classes"], info["size"], [info["mean"], info["std"]]
     texts = [info["model"], info.get("held_out", ""), *(names if isinstance(names, list) else [None])]
-    return (all(isinstance(t, str) for t in texts) and len(set(names)) == len(names) > 1
+    return (all(isinstance(t, str) and t.isprintable() for t in texts) and len(set(names)) == len(names) > 1
             and type(size) is int and 8 <= size <= 1024 and all(isinstance(v, list) and len(v) == 3 for v in numbers)
             and all(isinstance(x, float) and math.isfinite(x) for v in numbers for x in v) and min(info["std"]) > 0)
 
