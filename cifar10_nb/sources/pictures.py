@@ -33,10 +33,9 @@ def _white(low, high, deep, path):
     return white
 
 def _to_bytes(a, white):
-    "An array of more than 8 bits as uint8, a few rows at a time: pictures can be large."
-    out = np.empty(a.shape, np.uint8)
-    for i in range(0, len(a), 256): out[i:i + 256] = (a[i:i + 256].astype(np.float64) * (255 / white)).round()
-    return out
+    "An array of more than 8 bits as uint8."
+    if a.dtype == np.uint16: return (np.arange(65536) * (255 / white)).round().astype(np.uint8)[a]  # without large copies
+    return (a.astype(np.float64) * (255 / white)).round().astype(np.uint8)
 
 # %% ../../nbs/sources/03_pictures.ipynb #b92c090c
 class Ranges:
@@ -73,6 +72,7 @@ def _rgb(im, deep="", path="", ranges=None):
         low, high = (float(v) * (257 if shallow else 1) for v in (a.min(), a.max()))
         white = _white(low, high, deep, path)
         if not shallow: im = Image.fromarray(_to_bytes(a, white))
+        if im.width * im.height > _huge: im = im.reduce(max(1, min(im.size) // 4096))
         if ranges is not None: ranges.seen[str(path)] = ("numbers", "whole numbers", "16 bits").index(deep), white, low, high
     if {"A", "a"} & set(im.getbands()) or "transparency" in im.info:
         im = im.convert("RGBA")
