@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['colours', 'InputError', 'DownloadError', 'why', 'say', 'cache_dir', 'write_atomic', 'check_place', 'printable',
-           'markdown_table', 'new_figure', 'drawable']
+           'plain_path', 'markdown_table', 'new_figure', 'drawable']
 
 # %% ../nbs/05_core.ipynb #e528faef
+import contextlib
 import functools
 import os
 import secrets
@@ -87,6 +88,15 @@ def printable(
 ) -> str:
     "The text on one line, control characters and broken bytes written out."
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+# %% ../nbs/05_core.ipynb #08b9548e
+@contextlib.contextmanager
+def plain_path(path):
+    "A name under which any library can open a file, as long as the block runs."
+    try: name = str(path).encode() and str(path)
+    except UnicodeEncodeError:
+        with open(path, "rb") as f: yield f"/proc/self/fd/{f.fileno()}"
+    else: yield name
 
 # %% ../nbs/05_core.ipynb #56a31c75
 def markdown_table(

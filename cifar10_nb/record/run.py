@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 
-from ..core import InputError, write_atomic
+from ..core import InputError, plain_path, write_atomic
 from ..data import ImageSet
 from ..machine.device import pick_device
 from cifar10_nb.models import (imagenet_mean, imagenet_std, make_model, models, symmetric_mean, symmetric_std,
@@ -157,7 +157,7 @@ def _info_of(path):
     "The `info` in the header of a weights file; raises `InputError`."
     from safetensors import SafetensorError, safe_open
     try:
-        with safe_open(path, "pt") as f: info = json.loads((f.metadata() or {})["cifar10_nb"])
+        with plain_path(path) as name, safe_open(name, "pt") as f: info = json.loads((f.metadata() or {})["cifar10_nb"])
         Recipe(**info["recipe"])
         if not _sound(info): raise ValueError
     except PermissionError as e: raise InputError(f"{path} may not be read") from e
@@ -191,7 +191,8 @@ def load_model(
     if not path.is_file(): raise InputError(f"there are no weights at {path}: train some with cifar10_train")
     info = _info_of(path)
     model = _network_of(info, path)
-    try: model.load_state_dict(load_file(path))
+    try:
+        with plain_path(path) as name: model.load_state_dict(load_file(name))
     except (RuntimeError, SafetensorError) as e:
         raise InputError(f"the weights in {path} do not fit a {info['model']}") from e
     if not all(v.isfinite().all() for v in model.state_dict().values()):

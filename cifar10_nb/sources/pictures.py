@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..core import InputError, cache_dir, printable, say, why, write_atomic
+from ..core import InputError, cache_dir, plain_path, printable, say, why, write_atomic
 
 # %% ../../nbs/sources/03_pictures.ipynb #8c2544b9
 def _white(low, high, deep, path):
@@ -284,7 +284,7 @@ def _cache_read(path):
     "The tensors in `path` if it is whole, else None."
     from safetensors import safe_open
     try:
-        with safe_open(str(path), "pt") as f:
+        with plain_path(path) as name, safe_open(name, "pt") as f:
             tensors = {k: f.get_tensor(k) for k in f.keys()}
             return tensors if f.metadata()["checksum"] == _checksum(tensors) else None
     except Exception: return None
