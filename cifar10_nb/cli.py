@@ -29,7 +29,7 @@ class _Parser(argparse.ArgumentParser):
         found, rest = self.parse_known_args(args, namespace)
         if not rest: return found
         name = rest[0].partition("=")[0]
-        near = difflib.get_close_matches(name.replace("_", "-"), [o for o in self._option_string_actions if "_" not in o], 1)
+        near = difflib.get_close_matches(name.replace("_", "-"), [o for o in self._option_string_actions if "_" not in o], 1, 0.7)
         if not name.startswith("-"): self.error(f"nothing is known of {name!r}: values are given as --option VALUE")
         self.error(f"there is no option {name}" + (f": did you mean {near[0]}?" if near else ""))
 
@@ -92,14 +92,12 @@ def command(
 def files_of(
     names: list,  # of files, folders, or patterns such as '*.jpg'
 ) -> list:
-    "The files that are meant: of a folder all that it holds, of a pattern those that match; raises `InputError`."
+    "The files that are meant: of a folder all that it holds, of a pattern those that match; what stands for none, as it is."
     found = []
     for name in names:
-        if os.path.isdir(name): inside = [os.path.join(name, n) for n in _entries(name, False)]
-        elif os.path.lexists(name) or not glob.has_magic(name): inside = None
-        else: inside = sorted(glob.glob(name, recursive=True))
-        if inside == []: raise InputError(f"{name}: no files there")
-        found += [name] if inside is None else files_of(inside) if os.path.isdir(name) else inside
+        if os.path.isdir(name): found += files_of([os.path.join(name, n) for n in _entries(name, False)]) or [name]
+        elif os.path.lexists(name): found.append(name)
+        else: found += files_of(sorted(glob.glob(name, recursive=True))) or [name]
     return found
 
 # %% ../nbs/08_cli.ipynb #71c6e92e

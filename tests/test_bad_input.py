@@ -237,8 +237,8 @@ cases = [
     ("train", ("--data", "archive"), "incomplete or damaged"),
     # pictures
     ("predict", ("none.png", "--weights", "run"), "none.png: no such file"),
-    ("predict", ("empty", "--weights", "run"), "empty: no files there"),
-    ("predict", ("*.none", "--weights", "run"), "*.none: no files there"),
+    ("predict", ("empty", "--weights", "run"), "empty: is a folder"),
+    ("predict", ("*.none", "--weights", "run"), "*.none: no such file"),
     ("predict", ("text.png", "cut.png", "--weights", "run"), ("2 files cannot be read", "cut.png: cannot be read", "text.png")),
     ("predict", ("cut.png", "--weights", "run"), "cut.png: cannot be read"),
     ("predict", ("empty.png", "--weights", "run"), "empty.png: not an image"),

@@ -219,6 +219,7 @@ def test_predict_answers_for_the_files_that_are_there(say):
     wrong(done, "2 files cannot be read", "none.png", "run.json", told=True)
     assert [p["image"] for p in json.loads(done[1])["predictions"]] == ["photos/0.png"]
     wrong(say("predict", "none.png", "none.png", "--weights", "run"), "none.png: no such file")
+    wrong(say("predict", "photos/0.png", "none*.png", "--weights", "run"), "none*.png: no such file", told=True)
 
 
 @pytest.mark.parametrize("args, want", [
