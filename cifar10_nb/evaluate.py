@@ -125,7 +125,7 @@ def plot_confusion(
     share, n = counts / counts.sum(1, keepdim=True).clamp(min=1), len(names)
     side = min(11, max(4.5, 0.55 * n))
     fig, ax = new_figure(side + 0.6, side)
-    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    ax.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
     for i, j in counts.nonzero().tolist() if n <= 20 else ():
         colour = "white" if share[i, j] > 0.5 else "black"
         ax.text(j, i, int(counts[i, j]), ha="center", va="center", fontsize=7, color=colour)

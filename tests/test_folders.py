@@ -438,6 +438,21 @@ def test_no_home(tmp_path, case):
     assert done.stdout.split() == [str(tmp_path / f"cifar10_nb-{uid}")] * 2 and done.stderr.count("note:") == 1
 
 
+def test_no_home_in_this_process(tmp_path, monkeypatch, capsys):
+    "A bare number for a user, and no variable: Python itself does not know where home is."
+    import pwd
+    def unknown(uid): raise KeyError(uid)
+    for name in ("XDG_CACHE_HOME", "HOME"): monkeypatch.delenv(name)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(core.tempfile, "tempdir", str(tmp_path))
+    core._homeless_cache.cache_clear()
+    assert len(open_folder(folder(tmp_path / "own"))[0]) == 8 and len(open_folder(tmp_path / "own")[0]) == 8
+    assert len(list((tmp_path / f"cifar10_nb-{os.getuid()}").iterdir())) == 2
+    assert capsys.readouterr().err.count("note: there is no home folder") == 1
+    refused("~/x: no such folder", lambda: open_data("~/x"))
+    core._homeless_cache.cache_clear()
+
+
 def test_no_home_and_a_planted_cache(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME"); monkeypatch.setenv("HOME", "/nowhere")
     monkeypatch.setattr(core.tempfile, "tempdir", str(tmp_path))
