@@ -86,18 +86,28 @@ def _unfinished(folder):
         raise InputError(f"{path} does not say where its images are: it was not written by cifar10_train")
     return kept["recipe"], kept["data"], kept["state"].get("size", 32), kept["seed"], 1, folder
 
-def _together(changed, fields):
-    "Fields to change, given by options of their own or by --set; raises `InputError` for one given by both."
-    for name in fields:
-        if changed.get(name) is not None: raise InputError(f"--{name.replace('_', '-')} and --set {name} are the same: give one")
-    return changed | fields
-
 def _check_alone(**given):
     "Raise `InputError` for an option that --resume would have to ignore."
     usual = inspect.signature(cifar10_train).parameters
     for name, value in given.items():
         if value != usual[name].default:
             raise InputError(f"--{name.replace('_', '-')} cannot be given beside --resume: a run goes on as it began")
+
+def _as_json(runs, folders):
+    "One run: its run.json and folder. Several: mean and standard deviation of the test scores, and all of them."
+    rows = [dict(run.to_dict(), out=str(f)) for run, f in zip(runs, folders)]
+    if len(rows) == 1: return rows[0]
+    stat = {k: mean_std([r["test"][k] for r in rows]) for k in rows[0]["test"]}
+    means, stds = ({k: pair[i] for k, pair in stat.items()} for i in (0, 1))
+    return dict(n=len(rows), test=means, test_std=stds, runs=rows)
+
+# %% ../nbs/07_commands.ipynb #8888a894
+def _together(changed, fields):
+    "Fields to change, given by options of their own or by --set; raises `InputError` for one given by both."
+    for name in fields:
+        if changed.get(name) is not None:
+            raise InputError(f"--{name.replace('_', '-')} and --set {name} are the same: give one")
+    return changed | fields
 
 def _opened(data, source):
     "What opens the same images again, wherever that is asked."
@@ -117,14 +127,6 @@ def _all_runs(work):
         try: runs.append(one())
         except NotSaved as e: return [*runs, e.run], e
     return runs, None
-
-def _as_json(runs, folders):
-    "One run: its run.json and folder. Several: mean and standard deviation of the test scores, and all of them."
-    rows = [dict(run.to_dict(), out=str(f)) for run, f in zip(runs, folders)]
-    if len(rows) == 1: return rows[0]
-    stat = {k: mean_std([r["test"][k] for r in rows]) for k in rows[0]["test"]}
-    means, stds = ({k: pair[i] for k, pair in stat.items()} for i in (0, 1))
-    return dict(n=len(rows), test=means, test_std=stds, runs=rows)
 
 # %% ../nbs/07_commands.ipynb #d979e492
 @command
@@ -171,9 +173,11 @@ def cifar10_train(
                      compile=compile, untimed=untimed)
         run_parallel(all_seeds, folders, jobs, given | changed)
     how = dict(data=again, compiled=compile, minutes=save_every, timed=not untimed)
-    runs, unsaved = _all_runs([lambda s=s, f=f: run_one(chosen, train, test, s, device, f, **how) for s, f in zip(all_seeds, folders)])
+    work = [lambda s=s, f=f: run_one(chosen, train, test, s, device, f, **how) for s, f in zip(all_seeds, folders)]
+    runs, unsaved = _all_runs(work)
     if end_ranks() > 0: return
-    print(jsonlib.dumps(_as_json(runs, folders))) if json else show(run_table(runs, [] if unsaved else folders, train.n_classes))
+    told = jsonlib.dumps(_as_json(runs, folders)) if json else run_table(runs, [] if unsaved else folders, train.n_classes)
+    show(told)
     if unsaved: raise unsaved
 
 # %% ../nbs/07_commands.ipynb #2d6044df
@@ -258,7 +262,8 @@ def cifar10_predict(
         rows = [dict(image=f, top=[{"class": c, "probability": p} for c, p in a]) for f, a in told]
         print(jsonlib.dumps(dict(weights=str(path), classes=classes, predictions=rows)))
     else:
-        for f, a in told: show(f"{printable(f)}{_doubt(a[0][1], len(classes))}\n" + "\n".join(f"  {p:7.2%}  {c}" for c, p in a))
+        for f, a in told:
+            show("\n".join([printable(f) + _doubt(a[0][1], len(classes)), *(f"  {p:7.2%}  {c}" for c, p in a)]))
         show(f"\nby {path}, which knows these classes only: {_some(classes, 20)}")
     if bad: raise_first(bad)
 

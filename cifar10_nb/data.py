@@ -182,13 +182,13 @@ def show(self: ImageSet,
     import matplotlib.pyplot as plt
     s = self.subset(min(n, len(self)), seed)
     s = s.subset(s.y.sort(stable=True).indices)
-    step = math.ceil(len(s) / cols)
+    step, names = math.ceil(len(s) / cols), list(map(drawable, s.classes))
     fig, axs = plt.subplots(step, cols, figsize=(cols * zoom, step * (zoom + .15)), dpi=80, squeeze=False)
     for ax in axs.flat: ax.axis("off")
     for i, (x, y) in enumerate(zip(s.x.cpu(), s.y.tolist())):
         ax = axs[i % step, i // step]
         ax.imshow(x.permute(1, 2, 0).numpy(), interpolation="nearest")
-        ax.set_title(drawable(s.classes[y]), fontsize=8, pad=2)
+        ax.set_title(names[y], fontsize=8, pad=2)
     fig.tight_layout(pad=.3)
     plt.close(fig)
     return fig
@@ -289,7 +289,8 @@ def _no_source(source):
     "The error for a source that is none, with what was probably meant."
     from difflib import get_close_matches
     near = Path(os.path.expanduser(source)).parent
-    names = ["auto", "cifar10", "cifar100", "drawn"] + ([str(near / n) for n in _entries(near, True)] if near.is_dir() else [])
+    beside = [str(near / n) for n in _entries(near, True)] if near.is_dir() else []
+    names = ["auto", "cifar10", "cifar100", "drawn", *beside]
     meant = get_close_matches(str(source), names, 1)
     return InputError(f"{source}: no such folder" + (f"; did you mean {meant[0]}?" if meant else "") +
                       " (a source is auto, cifar10, cifar100, drawn or a folder with train/<class>/ and test/<class>/)")

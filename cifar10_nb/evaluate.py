@@ -104,15 +104,17 @@ def plot_per_class(
     rows = list(scores.per_class.items())
     which = f"the {most} least accurate of {len(rows)} classes" if len(rows) > most else "Accuracy by class"
     if len(rows) > most: rows = sorted((r for r in rows if r[1] == r[1]), key=lambda r: r[1])[:most]
+    names = [drawable(name) for name, _ in rows]  # before the figure, whose texts keep the fonts of its beginning
     fig, ax = new_figure(8, 2.8)
     for i, (_, v) in enumerate(rows):
         ax.bar(i, v, color=_train_colour)
         said = ("none" if v != v else f"{v:.1%}") if len(rows) <= 15 else ""
-        ax.annotate(said, (i, 0.05), ha="center", fontsize=8, bbox=dict(boxstyle="round", fc="white", ec="none", alpha=0.8))
+        box = dict(boxstyle="round", fc="white", ec="none", alpha=0.8)
+        if said: ax.annotate(said, (i, 0.05), ha="center", fontsize=8, bbox=box)
     ax.axhline(scores.top1, color=_valid_colour, ls="--")
     title = f"{which} on {scores.n:,} images ({drawable(scores.source)}); dashed: all, {scores.top1:.2%}"
     ax.set(title=title[0].upper() + title[1:], ylabel="accuracy", ylim=(0, 1.05))
-    ax.set_xticks(range(len(rows)), [drawable(name) for name, _ in rows], fontsize=10 if len(rows) <= 15 else 7)
+    ax.set_xticks(range(len(rows)), names, fontsize=10 if len(rows) <= 15 else 7)
     ax.tick_params(axis="x", rotation=25 if len(rows) <= 15 else 90)
     return fig
 
@@ -160,12 +162,13 @@ def plot_mistakes(
 ):  # matplotlib Figure: the images, with true class, prediction and its probability
     "The most confident mistakes as pictures."
     rows = mistakes(scores, images, n)
+    shown = [f"{drawable(r['true'])}, called\n{drawable(r['predicted'])} ({r['probability']:.0%})" for r in rows]
     down = max(1, -(-len(rows) // 6))
     fig, axes = new_figure(8, 1.75 * down, down, 6)
     for ax in axes.flat: ax.axis("off")
-    for ax, r in zip(axes.flat, rows):
+    for ax, r, said in zip(axes.flat, rows, shown):
         ax.imshow(images.x[r["index"]].cpu().permute(1, 2, 0))
-        ax.set_title(drawable(r["true"]) + f", called\n{drawable(r['predicted'])} ({r['probability']:.0%})", fontsize=7)
+        ax.set_title(said, fontsize=7)
     fig.suptitle("Most confident mistakes" if rows else "No mistakes", fontsize=10)
     return fig
 

@@ -146,7 +146,8 @@ def run_one(
     train, valid = recipe.hold_out(train)
     known = folder, recipe, seed, train.source, len(train), len(valid or ())
     if run := finished_run(*known): return run
-    if test.size != train.size: raise InputError(f"the training images have {train.size} pixels a side, the test images {test.size}")
+    if test.size != train.size:
+        raise InputError(f"the training images have {train.size} pixels a side, the test images {test.size}")
     with locked(folder) if rank_and_world()[0] == 0 else contextlib.nullcontext():
         if run := finished_run(*known): return run  # by another process in the meantime
         trainer = Trainer(recipe, train, valid, seed, device, [Checkpoints(folder, data, minutes)], compiled=compiled)

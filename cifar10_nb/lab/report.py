@@ -278,7 +278,8 @@ def report_page(
     "A self-contained page."
     name, low, high = found["recipe"]["name"], *found["interval"]
     tiles = [("accuracy", f"{scores.top1:.2%}"), ("95% interval", f"{low:.2%} to {high:.2%}"),
-             *([("top-5", f"{scores.top5:.2%}")] if len(scores.per_class) > 5 else []), ("test images", f"{scores.n:,} of {scores.source}"),
+             *([("top-5", f"{scores.top5:.2%}")] if len(scores.per_class) > 5 else []),
+             ("test images", f"{scores.n:,} of {scores.source}"),
              ("test-time augmentation", scores.tta)]
     body = "".join(f"<h2>{title}</h2>{text}" for title, text in _sections(found, scores, test))
     head = "".join(f"<li>{html.escape(k)}<b>{html.escape(v)}</b></li>" for k, v in tiles)

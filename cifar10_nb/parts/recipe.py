@@ -233,7 +233,8 @@ def get_recipe(
         near = difflib.get_close_matches(name, recipes, cutoff=0.4)
         raise InputError(f"no recipe is called {name!r}: " + (f"did you mean {' or '.join(near)}?" if near
                          else f"choose one of {', '.join(recipes)}"))
-    recipe, overrides = read_recipe(name) if in_file else recipes[name], {k: v for k, v in overrides.items() if v is not None}
+    recipe = read_recipe(name) if in_file else recipes[name]
+    overrides = {k: v for k, v in overrides.items() if v is not None}
     if "epochs" in overrides: overrides = dict(warmup=recipe.warmup * overrides["epochs"] / recipe.epochs) | overrides
     return replace(recipe, **overrides)
 
@@ -245,7 +246,8 @@ def _usual(name, where):
     known = {f.name: f.default for f in fields(Recipe)}
     if name in known: return known[name]
     near = difflib.get_close_matches(name, known, 1)
-    raise InputError(f"{where}: a recipe has no {name!r}" + (f"; did you mean {near[0]}?" if near else ": it has " + ", ".join(known)))
+    meant = f"; did you mean {near[0]}?" if near else ": it has " + ", ".join(known)
+    raise InputError(f"{where}: a recipe has no {name!r}{meant}")
 
 def _value(name, text, kind):
     "The value of a field out of a text."

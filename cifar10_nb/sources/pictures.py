@@ -57,6 +57,8 @@ class Ranges:
                                  "65535 of white: save with 8 bits, 0 for black and 255 for white")
 
 # %% ../../nbs/sources/03_pictures.ipynb #4ff564b9
+_huge = 89_478_485  # pixels: from here on PIL warns, and at twice as many it refuses
+
 def _deep(im):
     "How an opened image that is not loaded yet holds more than 8 bits; empty if it doesn't."
     if im.mode == "F": return "numbers"
@@ -73,7 +75,8 @@ def _rgb(im, deep="", path="", ranges=None):
         white = _white(low, high, deep, path)
         if not shallow: im = Image.fromarray(_to_bytes(a, white))
         if im.width * im.height > _huge: im = im.reduce(max(1, min(im.size) // 4096))
-        if ranges is not None: ranges.seen[str(path)] = ("numbers", "whole numbers", "16 bits").index(deep), white, low, high
+        kind = ("numbers", "whole numbers", "16 bits").index(deep)
+        if ranges is not None: ranges.seen[str(path)] = kind, white, low, high
     if {"A", "a"} & set(im.getbands()) or "transparency" in im.info:
         im = im.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", im.size, "white"), im).convert("RGB")
@@ -92,7 +95,7 @@ def _upright(im):
     return im if how is None else im.transpose(how)
 
 # %% ../../nbs/sources/03_pictures.ipynb #8f727aac
-_huge, _one_at_a_time = 89_478_485, threading.Lock()  # the pixels of which PIL warns; at twice as many it refuses
+_one_at_a_time = threading.Lock()
 
 def _open(path):
     "A PIL image, of a JPEG also where it is large; raises what PIL raises."
@@ -100,7 +103,8 @@ def _open(path):
     try: return Image.open(path)
     except Image.DecompressionBombError as e:
         with open(path, "rb") as f:
-            if f.read(3) != b"\xff\xd8\xff": raise ValueError("too many pixels to be read: make it smaller, or save it as JPEG") from e
+            if f.read(3) != b"\xff\xd8\xff":
+                raise ValueError("too many pixels to be read: make it smaller, or save it as JPEG") from e
         im = JpegImagePlugin.JpegImageFile(path)
         if im.width * im.height > 500_000_000: raise ValueError("too many pixels to be read: make it smaller") from e
         return im
@@ -365,7 +369,8 @@ def read_folder(
     "Read a folder of images, decoded once and then cached; raises `InputError`, which names what is wrong."
     root = Path(os.path.expanduser(path)).resolve()
     classes, parts = _list_folder(root)
-    x, label = _read(root, {p: f for p, f in parts.items() if train or p == "test"}, size), {c: k for k, c in enumerate(classes)}
+    x = _read(root, {p: f for p, f in parts.items() if train or p == "test"}, size)
+    label = {c: k for k, c in enumerate(classes)}
     none = torch.zeros(0, 3, size, size, dtype=torch.uint8)
     return [class_name(c) for c in classes], {p: _labelled(x.get(p, none), f, label) for p, f in parts.items()}
 
