@@ -120,11 +120,11 @@ def _run_folder(recipe, train, seed):
     name, source = (re.sub(r"[^\w-]+", "-", part) for part in (recipe.name, source))
     return f"runs/{name}-{source}-seed{seed}"
 
-def _all_runs(work):
-    "The runs that some functions give, up to one that could not be saved, and the error of that."
+def _all_runs(recipe, train, test, seeds, device, folders, **how):
+    "The runs of some seeds, up to one that could not be saved, and the error of that."
     runs = []
-    for one in work:
-        try: runs.append(one())
+    for seed, folder in zip(seeds, folders):
+        try: runs.append(run_one(recipe, train, test, seed, device, folder, **how))
         except NotSaved as e: return [*runs, e.run], e
     return runs, None
 
@@ -173,11 +173,9 @@ def cifar10_train(
                      compile=compile, untimed=untimed)
         run_parallel(all_seeds, folders, jobs, given | changed)
     how = dict(data=again, compiled=compile, minutes=save_every, timed=not untimed)
-    work = [lambda s=s, f=f: run_one(chosen, train, test, s, device, f, **how) for s, f in zip(all_seeds, folders)]
-    runs, unsaved = _all_runs(work)
+    runs, unsaved = _all_runs(chosen, train, test, all_seeds, device, folders, **how)
     if end_ranks() > 0: return
-    told = jsonlib.dumps(_as_json(runs, folders)) if json else run_table(runs, [] if unsaved else folders, train.n_classes)
-    show(told)
+    show(jsonlib.dumps(_as_json(runs, folders)) if json else run_table(runs, [] if unsaved else folders, train.n_classes))
     if unsaved: raise unsaved
 
 # %% ../nbs/07_commands.ipynb #2d6044df

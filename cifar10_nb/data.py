@@ -289,8 +289,7 @@ def _no_source(source):
     "The error for a source that is none, with what was probably meant."
     from difflib import get_close_matches
     near = Path(os.path.expanduser(source)).parent
-    beside = [str(near / n) for n in _entries(near, True)] if near.is_dir() else []
-    names = ["auto", "cifar10", "cifar100", "drawn", *beside]
+    names = ["auto", "cifar10", "cifar100", "drawn"] + ([str(near / n) for n in _entries(near, True)] if near.is_dir() else [])
     meant = get_close_matches(str(source), names, 1)
     return InputError(f"{source}: no such folder" + (f"; did you mean {meant[0]}?" if meant else "") +
                       " (a source is auto, cifar10, cifar100, drawn or a folder with train/<class>/ and test/<class>/)")
