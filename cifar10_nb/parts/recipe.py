@@ -284,7 +284,7 @@ def read_recipe(
         kind = type(_usual(name, path))
         allowed = dict([(float, (int, float)), (tuple, (list, tuple))]).get(kind, kind)
         if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
-            raise InputError(f"{path}: {name} is {str(value)[:50]!r}: it must be {_kinds[kind]}")
+            raise InputError(f"{path}: {name} is {repr(value)[:50]}: it must be {_kinds[kind]}")
     return Recipe(**dict(name=path.stem) | found)
 
 # %% ../../nbs/parts/01_recipe.ipynb #0f6a6d09

@@ -106,8 +106,9 @@ def _open(path):
             if f.read(3) != b"\xff\xd8\xff":
                 raise ValueError("too many pixels to be read: make it smaller, or save it as JPEG") from e
         im = JpegImagePlugin.JpegImageFile(path)
-        if im.width * im.height > 500_000_000: raise ValueError("too many pixels to be read: make it smaller") from e
-        return im
+        if im.width * im.height <= 500_000_000: return im
+        im.close()
+        raise ValueError("too many pixels to be read: make it smaller") from e
 
 def _load(im, size):
     "Decode an opened image, a huge one no larger than is needed to make it `size` (4096 if that is None)."
