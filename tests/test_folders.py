@@ -316,6 +316,18 @@ def test_unsound_exif_on_sound_pixels(tmp_path, name, ext):
     if name != "cut": assert got.size == ((20, 40) if turned else (40, 20))
 
 
+@pytest.mark.parametrize("ext", ["jpg", "png", "webp", "tiff"])
+def test_sound_orientations_are_as_pil_has_them(tmp_path, ext):
+    from PIL import ImageOps
+    image = half.copy()
+    image.paste("red", (0, 0, 5, 5))
+    for turn in range(1, 9):
+        exif = Image.Exif(); exif[274] = turn
+        image.save(tmp_path / f"a.{ext}", exif=exif)
+        with Image.open(tmp_path / f"a.{ext}") as opened: want = ImageOps.exif_transpose(opened).convert("RGB")
+        assert np.array_equal(np.asarray(open_image(tmp_path / f"a.{ext}")), np.asarray(want))
+
+
 def peak(code):
     "Megabytes that a process needs to run some code, beyond those of its imports."
     start = "import resource,sys; from cifar10_nb.sources.pictures import open_image; from PIL import Image; import numpy\n" \
