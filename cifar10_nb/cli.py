@@ -85,7 +85,7 @@ def command(
         try: func(**{k: _at_home(v) for k, v in vars(parser_of(func).parse_args(args)).items()})
         except (InputError, OSError) as e: fail(func.__name__, str(e), 2)
         except (MemoryError, torch.OutOfMemoryError):
-            fail(func.__name__, "there is not enough memory: use a smaller --batch-size or --size, or fewer images", 2)
+            fail(func.__name__, "there is not enough memory: use a smaller --batch-size, or fewer images", 2)
         except KeyboardInterrupt as e: fail(func.__name__, str(e) or "interrupted", 130)
         sys.stdout.flush()
         if "WORLD_SIZE" in os.environ: os._exit(0)  # threads of gloo can abort Python's exit: pytorch issue 190489
