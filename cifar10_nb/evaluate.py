@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field
 import torch
 from fastcore.basics import patch
 
-from .core import InputError, colours, new_figure
+from .core import InputError, colours, drawable, new_figure
 from .data import ImageSet
 from .lab.stats import Interval, wilson
 from .parts.score import predict_logits, score
-from .sources.pictures import open_image
+from .sources.pictures import decode_images, raise_first
 
 # %% ../nbs/04_evaluate.ipynb #581691e0
 _train_colour, _valid_colour, *_ = colours
@@ -88,38 +88,44 @@ def evaluate(
 # %% ../nbs/04_evaluate.ipynb #dfe76619
 def plot_per_class(
     scores: Scores,
+    most: int = 40,  # classes at most: of more, the least accurate
 ):  # matplotlib Figure: a bar a class, the accuracy on all images as a line
     "Accuracy of each class."
+    rows = list(scores.per_class.items())
+    which = f"the {most} least accurate of {len(rows)} classes" if len(rows) > most else "Accuracy by class"
+    if len(rows) > most: rows = sorted((r for r in rows if r[1] == r[1]), key=lambda r: r[1])[:most]
+    names = [drawable(name) for name, _ in rows]  # before the figure, whose texts keep the fonts of its beginning
     fig, ax = new_figure(8, 2.8)
-    bars = ax.bar(list(scores.per_class), list(scores.per_class.values()), color=_train_colour)
-    for bar, v in zip(bars, scores.per_class.values()):
-        said, place = "none" if v != v else f"{v:.1%}", (bar.get_x() + bar.get_width() / 2, 0.05)
-        ax.annotate(said, place, ha="center", fontsize=8,
-                    bbox=dict(boxstyle="round", fc="white", ec="none", alpha=0.8))
+    for i, (_, v) in enumerate(rows):
+        ax.bar(i, v, color=_train_colour)
+        said = ("none" if v != v else f"{v:.1%}") if len(rows) <= 15 else ""
+        box = dict(boxstyle="round", fc="white", ec="none", alpha=0.8)
+        if said: ax.annotate(said, (i, 0.05), ha="center", fontsize=8, bbox=box)
     ax.axhline(scores.top1, color=_valid_colour, ls="--")
-    title = f"Accuracy by class on {scores.n:,} images ({scores.source}); dashed: all, {scores.top1:.2%}"
-    ax.set(title=title, ylabel="accuracy", ylim=(0, 1.05))
-    ax.tick_params(axis="x", rotation=25)
+    title = f"{which} on {scores.n:,} images ({drawable(scores.source)}); dashed: all, {scores.top1:.2%}"
+    ax.set(title=title[0].upper() + title[1:], ylabel="accuracy", ylim=(0, 1.05))
+    ax.set_xticks(range(len(rows)), names, fontsize=10 if len(rows) <= 15 else 7)
+    ax.tick_params(axis="x", rotation=25 if len(rows) <= 15 else 90)
     return fig
 
 # %% ../nbs/04_evaluate.ipynb #04d1d44d
 def plot_confusion(
     scores: Scores,
-):  # matplotlib Figure: true classes down, predicted ones across, counts in the cells
+):  # matplotlib Figure: true classes down, predicted ones across, counts in the cells (of up to 20 classes)
     "The confusion matrix, shaded by the share of each true class."
-    counts, names = torch.tensor(scores.confusion), list(scores.per_class)
-    share = counts / counts.sum(1, keepdim=True).clamp(min=1)
-    side = max(4.5, 0.55 * len(names))
+    counts, names = torch.tensor(scores.confusion), [drawable(name) for name in scores.per_class]
+    share, n = counts / counts.sum(1, keepdim=True).clamp(min=1), len(names)
+    side = min(11, max(4.5, 0.55 * n))
     fig, ax = new_figure(side + 0.6, side)
-    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for i in range(len(names)):
-        for j in range(len(names)):
-            if not counts[i, j]: continue
-            colour = "white" if share[i, j] > 0.5 else "black"
-            ax.text(j, i, int(counts[i, j]), ha="center", va="center", fontsize=7, color=colour)
+    ax.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
+    for i, j in counts.nonzero().tolist() if n <= 20 else ():
+        colour = "white" if share[i, j] > 0.5 else "black"
+        ax.text(j, i, int(counts[i, j]), ha="center", va="center", fontsize=7, color=colour)
     ax.set(title="Confusion matrix", xlabel="predicted class", ylabel="true class")
-    ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    ax.set_yticks(range(len(names)), names)
+    shown = range(0, n, -(-n // 50))  # names that can be read: of many classes not all
+    ax.set_xticks(shown, [names[k] for k in shown], rotation=45 if n <= 20 else 90, ha="right" if n <= 20 else "center",
+                  fontsize=10 if n <= 20 else 7)
+    ax.set_yticks(shown, [names[k] for k in shown], fontsize=10 if n <= 20 else 7)
     return fig
 
 # %% ../nbs/04_evaluate.ipynb #2171b212
@@ -147,12 +153,13 @@ def plot_mistakes(
 ):  # matplotlib Figure: the images, with true class, prediction and its probability
     "The most confident mistakes as pictures."
     rows = mistakes(scores, images, n)
+    shown = [f"{drawable(r['true'])}, called\n{drawable(r['predicted'])} ({r['probability']:.0%})" for r in rows]
     down = max(1, -(-len(rows) // 6))
     fig, axes = new_figure(8, 1.75 * down, down, 6)
     for ax in axes.flat: ax.axis("off")
-    for ax, r in zip(axes.flat, rows):
+    for ax, r, said in zip(axes.flat, rows, shown):
         ax.imshow(images.x[r["index"]].cpu().permute(1, 2, 0))
-        ax.set_title(f"{r['true']}, called\n{r['predicted']} ({r['probability']:.0%})", fontsize=7)
+        ax.set_title(said, fontsize=7)
     fig.suptitle("Most confident mistakes" if rows else "No mistakes", fontsize=10)
     return fig
 
@@ -162,17 +169,20 @@ def predict(
     paths: list,             # image files
     topk: int = 5,           # how many answers for each
     tta: str = "none",       # test-time augmentation
-) -> list:  # for each path a list of (class name, probability), most probable first
-    "What the model sees in some image files; raises `InputError` for a file that is no image."
-    import numpy as np
+    bad: dict = None,        # where to note path -> error of files that are no images; None: they are an error
+) -> list:  # for each path a list of (class name, probability), most probable first; an empty one if it is bad
+    "What the model sees in some image files; raises `InputError`."
     names, size = model.info["classes"], model.info["size"]
     if not 1 <= topk: raise InputError(f"topk is {topk}: it must be at least 1")
     if not paths: raise InputError("there are no image files: name at least one")
-    pixels = torch.from_numpy(np.stack([np.asarray(open_image(p, size)) for p in paths]))
-    x, no_labels = pixels.permute(0, 3, 1, 2).contiguous(), torch.zeros(len(pixels), dtype=torch.int64)
-    logits = predict_logits(model, ImageSet(x, no_labels, names, "files"), tta)
-    p, which = logits.softmax(1).topk(min(topk, len(names)), dim=1)
-    return [[(names[c], q) for c, q in zip(cs, qs)] for cs, qs in zip(which.tolist(), p.tolist())]
+    x, _, errors = decode_images(paths, size, alone=True)
+    errors = {str(paths[i]): e for i, e in sorted(errors.items())}
+    if errors and bad is None: raise_first(errors)
+    if errors: bad.update(errors)
+    images = ImageSet(x, torch.zeros(len(x), dtype=torch.int64), names, "files")
+    p, which = predict_logits(model, images, tta).softmax(1).topk(min(topk, len(names)), dim=1)
+    answers = [[(names[c], q) for c, q in zip(cs, qs)] for cs, qs in zip(which.tolist(), p.tolist())]
+    return [[] if str(path) in errors else a for path, a in zip(paths, answers)]
 
 # %% ../nbs/04_evaluate.ipynb #52499778
 @patch

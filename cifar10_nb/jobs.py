@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FolderInUse', 'folder_state', 'new_folders', 'free_folders', 'unfinished_run', 'locked', 'finished_run', 'score_test',
-           'opened_from', 'run_one', 'run_seeds', 'run_parallel']
+           'opened_from', 'NotSaved', 'run_one', 'run_seeds', 'run_parallel']
 
 # %% ../nbs/06_jobs.ipynb #ee991c8f
 import contextlib
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from .core import InputError, progress_bar
+from .core import InputError, progress_bar, why
 from .data import ImageSet
 from .machine.ranks import from_rank0, rank_and_world
 from .parts.recipe import Recipe
@@ -79,7 +79,7 @@ def free_folders(
 def unfinished_run(
     folder,
     data: str = "auto",  # where its images are; "auto": where they were
-) -> tuple:  # recipe, data, seed, number of seeds, folder
+) -> tuple:  # recipe, data, size of the images, seed, number of seeds, folder
     "A run that was interrupted; raises `InputError`."
     if (Path(folder) / "run.json").exists():
         raise InputError(f"the run in {folder} is finished: there is nothing to go on with")
@@ -89,9 +89,9 @@ def unfinished_run(
     if not kept.get("data"):
         raise InputError(f"{path} does not say where its images are: it was not written by cifar10_train")
     place = kept["data"] if data == "auto" else data
-    if Path(place).is_absolute() and not Path(place).is_dir():
+    if Path(place).is_absolute() and not Path(place).exists():
         raise InputError(f"the images of this run were in {place}, which is gone: say with --data where they are now")
-    return kept["recipe"], place, kept["seed"], 1, folder
+    return kept["recipe"], place, kept["state"].get("size", 32), kept["seed"], 1, folder
 
 # %% ../nbs/06_jobs.ipynb #2d7561b6
 @contextlib.contextmanager
@@ -160,11 +160,17 @@ def opened_from(
 ) -> str:  # a word or an absolute path that opens the same images from any folder and in any environment
     "Where images came from."
     if not data or source == "drawn": return data and source
-    if data not in ("auto", "cifar10"): return os.path.abspath(os.path.expanduser(data))
+    if data not in ("auto", "cifar10", "cifar100"): return os.path.abspath(os.path.expanduser(data))
     place = os.environ.get("CIFAR10_NB_DATA")
-    return os.path.abspath(os.path.expanduser(place)) if place else "cifar10"
+    return os.path.abspath(os.path.expanduser(place)) if place else "cifar100" if data == "cifar100" else "cifar10"
 
 # %% ../nbs/06_jobs.ipynb #5f960511
+class NotSaved(InputError):
+    "A run was trained and tested, and could not be written to its folder."
+    def __init__(self, run, folder, e):
+        self.run = run
+        super().__init__(f"the run could not be written to {folder} ({why(e)}): mend that, then give the same command again")
+
 def run_one(
     recipe: Recipe,
     train: ImageSet,     # of which the recipe's share is held out
@@ -181,6 +187,8 @@ def run_one(
     source, (train, valid) = train.source, recipe.hold_out(train)
     known = folder, recipe, seed, train, valid, test
     if run := finished_run(*known): return run
+    if test.size != train.size:
+        raise InputError(f"the training images have {train.size} pixels a side, the test images {test.size}")
     with locked(folder) if rank_and_world()[0] == 0 else contextlib.nullcontext():
         if run := finished_run(*known): return run  # by another process in the meantime
         keep = Checkpoints(folder, opened_from(data, source), minutes, test.digest())
@@ -191,7 +199,8 @@ def run_one(
         score_test(run, test)
         if odd := [s["loss"] for s in (run.test, run.test_tta) if not math.isfinite(s["loss"])]:
             trainer.diverged(f"the loss on test images became {odd[0]}")
-        run.save(folder)
+        try: run.save(folder)
+        except OSError as e: raise NotSaved(run, folder, e) from e
         for path in checkpoints(folder): path.unlink()
         return run
 
@@ -205,8 +214,14 @@ def run_seeds(
     folders: list,    # of the runs
     **how,            # passed on to run_one
 ) -> list:  # of Run
-    "One run after the other; after Ctrl-C the same command goes on with all of them."
-    try: return [run_one(recipe, train, test, s, device, f, **how) for s, f in zip(seeds, folders)]
+    "One run after the other; after Ctrl-C the same command goes on. `NotSaved` has all `runs` up to the one not saved."
+    runs = []
+    try:
+        for s, f in zip(seeds, folders): runs.append(run_one(recipe, train, test, s, device, f, **how))
+        return runs
+    except NotSaved as e:
+        e.runs = [*runs, e.run]
+        raise
     except Interrupted as e:
         if len(seeds) == 1: raise
         raise Interrupted(f"{str(e).partition(';')[0]}; to go on: give the same command again") from None

@@ -85,6 +85,7 @@ class Trainer:
         self.epoch, self.n_steps, self.seen, self.flops, self.stop = 0, 0, 0, 0, False
         self.history, self.totals, self.costs, self.best_epoch = [], _new_totals(), {}, None
         self.folder, self.timed, self.moved, self.code = None, True, [], code_versions()
+        self.check_sizes()
         prepare_device(self.device)
         self.bf16 = recipe.precision == "bf16" and has_bf16(self.device)
         self.build(model)
@@ -156,6 +157,7 @@ def begin(self: Trainer,
 ):
     "What a run does before its first step, with the timer running from zero."
     self.timer = Timer(self.device)
+    self.check_fit()
     with self.timer:
         self.train = images.to(self.device)
         self.model.info = info = model_info(self.recipe, self.train)
@@ -167,6 +169,26 @@ def begin(self: Trainer,
         self.steps = len(self.batches)  # of an epoch with all images
         self.rng = torch.Generator().manual_seed(augment_seed)  # on the CPU: the same everywhere
         self.augment = self.recipe.augmentation(info, augment_seed)
+
+# %% ../nbs/03_train.ipynb #9092d64d
+@patch
+def check_sizes(self: Trainer):
+    "Raise `InputError` for images that are not square, or held-out images of another size."
+    shapes = [tuple(s.x.shape[2:]) for s in (self.train, self.valid) if s]
+    if shapes[0][0] != shapes[0][1]: raise InputError(f"the images are {shapes[0][1]}x{shapes[0][0]}: they must be square")
+    if len(set(shapes)) > 1:
+        raise InputError(f"the training images have {shapes[0][0]} pixels a side, and the held-out images {shapes[1][0]}: "
+                         "open both with the same size")
+
+@patch
+def check_fit(self: Trainer):
+    "Raise `InputError` if the network cannot take the smallest images that it will see."
+    least = min(self.recipe.size_at(e, self.train.size) for e in range(min(self.recipe.epochs, 100)))
+    if least == 32: return
+    try: flops_per_image(self.model, least)
+    except (RuntimeError, ValueError) as e:
+        raise InputError(f"{self.recipe.model} cannot take images of {least}x{least} ({str(e).splitlines()[0][:120]}): "
+                         "train on larger images (--size)") from e
 
 # %% ../nbs/03_train.ipynb #70dd3b1d
 def some_of(
@@ -413,6 +435,7 @@ def state_dict(self: Trainer) -> dict:
     "All that changes while the run goes on."
     return dict(model=self.model.state_dict(), optimizers=[o.state_dict() for o in self.optimizers],
         batches=self.batches.state_dict(), rng=self.rng.get_state(), circumstances=self._circumstances,
+        size=self.train.size,
         hooks=[h.state_dict() for h in self.hooks if hasattr(h, "state_dict")], seconds=self.timer.seconds,
         totals={k: v.item() if torch.is_tensor(v) else v for k, v in self.totals.items()},
         **{k: getattr(self, k) for k in _plain})

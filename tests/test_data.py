@@ -17,6 +17,11 @@ MD5 = "md5:" + hashlib.md5(BODY).hexdigest()
 QUICK = dict(give_up=2., stall=1., slow=0, window=.3)
 
 
+nonsense = {"to_port": "http://127.0.0.1:nonsense/x", "to_kind": "gopher://x/y", "to_nothing": "http://", "to_label": "http://" + "a" * 70 + ".org/x",
+            "to_file": "file:///etc/passwd", "to_ipv6": "http://[::1/x", "to_space": "http://127.0.0.1:1/a b\x7f"}
+absurd = {"huge": "9" * 30, "endless": "9" * 5000, "negative": "-5", "words": "many"}
+
+
 class Handler(BaseHTTPRequestHandler):
     "Serves `server.files[path]`; the first part of the path says how it misbehaves"
     def log_message(self, *args): pass
@@ -28,6 +33,15 @@ class Handler(BaseHTTPRequestHandler):
         body = self.server.files.get(name)
         if how == "mute": return time.sleep(3)
         if how == "missing" or body is None: return self.send_error(404)
+        if how in nonsense:
+            self.send_response(302)
+            self.send_header("Location", nonsense[how])
+            return self.end_headers()
+        if how in absurd:
+            self.send_response(200)
+            self.send_header("Content-Length", absurd[how])
+            self.end_headers()
+            return self.wfile.write(body)
         if how == "lies": body = body[:-1] + bytes([body[-1] ^ 1])
         if how == "login": body = b"<html>please log in</html>"
         start = int(rng[6:-1]) if rng and how not in ("norange", "login") else 0
@@ -87,6 +101,13 @@ def test_whole(server, tmp_path):
 def test_next_mirror_after_404_closed_and_lies(server, tmp_path):
     urls = [server.url("missing"), closed_port(), server.url("lies"), server.url("login"), server.url("ok")]
     assert download(urls, tmp_path / "f", MD5, **QUICK).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("how", [*nonsense, *absurd])
+def test_next_mirror_after_nonsense(server, tmp_path, how):
+    assert download([server.url(how), server.url("ok")], tmp_path / "f", MD5, **QUICK).read_bytes() == BODY
+    with pytest.raises(DownloadError) as e: download([server.url(how)], tmp_path / "g", MD5, **QUICK)
+    assert "\n" not in str(e.value) and len(str(e.value)) < 500
 
 
 def test_all_fail_says_why_and_leaves_nothing(server, tmp_path):
@@ -276,6 +297,63 @@ def test_unwritable_cache(small, tmp_path, monkeypatch, capsys):
     assert "not cached" in capsys.readouterr().err
 
 
+def fake_cifar100():
+    "The same for CIFAR-100, with 20 images to train on and 10 to test."
+    from torchvision.datasets import CIFAR100
+    rng, files = np.random.default_rng(2), {}
+    for name, n in (("train", 20), ("test", 10)):
+        files[name] = pickle.dumps(dict(data=rng.integers(0, 256, (n, 3072), np.uint8), fine_labels=[int(v) for v in rng.integers(0, 100, n)]))
+    files["meta"] = pickle.dumps(dict(fine_label_names=[f"kind {i}" for i in range(100)]))
+    buf = io.BytesIO()
+    with tarfile.open(fileobj=buf, mode="w:gz") as t:
+        for name, b in files.items():
+            info = tarfile.TarInfo(f"cifar-100-python/{name}"); info.size = len(b)
+            t.addfile(info, io.BytesIO(b))
+    md5 = {name: hashlib.md5(b).hexdigest() for name, b in files.items()}
+    small = type("Small100", (CIFAR100,), dict(tgz_md5=hashlib.md5(buf.getvalue()).hexdigest(), meta=CIFAR100.meta | dict(md5=md5["meta"]),
+                                               train_list=[["train", md5["train"]]], test_list=[["test", md5["test"]]]))
+    return buf.getvalue(), small, pickle.loads(files["train"])
+
+
+def test_cifar100_end_to_end(server, tmp_path, monkeypatch, capsys):
+    server.files["c"], cls, first = fake_cifar100()
+    train, test = D.open_data("cifar100", dataset=cls, urls=[server.url("ok", "c")], **QUICK)
+    assert (len(train), len(test), train.source, train.n_classes) == (20, 10, "cifar100", 100)
+    assert train.y.tolist() == first["fine_labels"] and train.x.numpy().reshape(20, 3072).tolist() == first["data"].tolist()
+    assert "CIFAR-100 train: mean" in repr(train.describe())
+    place = tmp_path / "place"; place.mkdir()
+    (place / cls.filename).write_bytes(server.files["c"])
+    for where in (place, place / cls.filename): assert D.open_data(where, dataset=cls, urls=[])[0].source == "cifar100"
+    monkeypatch.setenv("CIFAR10_NB_DATA", str(place))
+    assert D.open_data("cifar100", dataset=cls, urls=[])[1].source == "cifar100"
+
+
+def test_cifar100_asks_its_own_mirrors(monkeypatch):
+    from torchvision.datasets import CIFAR100
+    from cifar10_nb.sources import archive
+    asked = {}
+    def note(urls, path, digest, **limits): asked.update(urls=urls, name=path.name, digest=digest, **limits); raise DownloadError("offline")
+    monkeypatch.setattr(archive, "download", note)
+    with pytest.raises(DownloadError): D.open_data("cifar100")
+    assert asked["name"] == CIFAR100.filename and asked["digest"] == f"md5:{CIFAR100.tgz_md5}" and asked["size"] == 169_001_437
+    assert asked["urls"] and all(u.endswith("/cifar-100-python.tar.gz") for u in asked["urls"])
+    with pytest.raises(DownloadError): D.open_data("cifar10")
+    assert asked["name"] == "cifar-10-python.tar.gz" and all(u.endswith("/cifar-10-python.tar.gz") for u in asked["urls"]) and asked["size"] == 170_498_071
+
+
+def test_the_archive_and_what_it_was_unpacked_to_may_be_named(server, small, tmp_path):
+    archive, cls, _ = small
+    place = tmp_path / "place"; place.mkdir()
+    (place / cls.filename).write_bytes(archive)
+    assert len(D.open_data(place / cls.filename, dataset=cls, urls=[])[0]) == 20
+    tarfile.open(place / cls.filename).extractall(place, filter="data")
+    (place / cls.filename).unlink()
+    for where in (place / "cifar-10-batches-py", f"{place}/cifar-10-batches-py/"):
+        assert D.open_data(where, dataset=cls, urls=[])[0].source == "cifar10"
+    (place / "cifar-10-batches-py/test_batch").unlink()
+    with pytest.raises(InputError, match="incomplete or damaged"): D.open_data(place / "cifar-10-batches-py")
+
+
 # -- folders
 
 def folder(root, names=("train/a/0", "train/b/1", "train/a/2", "train/b/3", "test/a/0", "test/b/1"), size=32):
@@ -292,12 +370,12 @@ def test_folder_order_cache_and_hidden_files(tmp_path):
     train, test = D.open_data(str(f))
     assert train.x[:, 0, 5, 5].tolist() == [0, 20, 40, 60] and train.y.tolist() == [0, 1, 0, 1]
     cached = list(cache_dir().iterdir())
-    assert len(cached) == 1 and cached[0].suffix == ".safetensors"
+    assert [p.suffix for p in cached] == [".safetensors"] * 2  # one for train, one for test
     os.utime(f / "train/a/0.png", ns=(1, 1)); Image.new("RGB", (32, 32), (200, 0, 0)).save(f / "train/a/0.png")
     assert D.open_data(f)[0].x[0, 0, 0, 0] == 200  # a change is noticed
-    cached[0].write_bytes(cached[0].read_bytes()[:500])
+    for path in cached: path.write_bytes(path.read_bytes()[:500])
     assert D.open_data(f)[0].x[0, 0, 0, 0] == 200  # half a cache is not trusted
-    assert list(cache_dir().iterdir()) == cached
+    assert sorted(cache_dir().iterdir()) == sorted(cached)
 
 
 def test_folder_resizes_the_whole_picture(tmp_path):
@@ -338,7 +416,7 @@ def test_source_that_is_none(tmp_path):
 @pytest.mark.parametrize("mode,colour,want,ext", [
     ("1", 1, (255, 255, 255), "png"), ("L", 100, (100,) * 3, "png"), ("LA", (0, 0), (255,) * 3, "png"),
     ("RGBA", (255, 0, 0, 0), (255,) * 3, "png"), ("RGBA", (255, 0, 0, 255), (255, 0, 0), "webp"),
-    ("I;16", 65535, (255,) * 3, "png"), ("I;16", 257 * 7, (7,) * 3, "tiff"), ("I", 40000, (156,) * 3, "tiff"),
+    ("I;16", 65535, (255,) * 3, "png"), ("I;16", 257 * 70, (70,) * 3, "tiff"), ("I", 40000, (156,) * 3, "tiff"),
     ("F", 1., (255,) * 3, "tiff"), ("F", 100., (100,) * 3, "tiff"), ("P", 0, (0, 0, 0), "gif"),
     ("CMYK", (0, 255, 255, 0), (254, 0, 0), "jpg"), ("YCbCr", (255, 128, 128), (255,) * 3, "jpg")])
 def test_odd_modes(tmp_path, mode, colour, want, ext):

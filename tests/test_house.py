@@ -9,7 +9,7 @@ root = Path(__file__).resolve().parent.parent
 package = root / "cifar10_nb"
 modules = sorted(p for p in package.rglob("*.py") if p.stem not in ("__init__", "__main__", "_modidx"))
 floors = [["core"], ["sources", "machine", "lab.stats", "lab.corrupt"], ["data", "parts.pretrained"], ["models", "augment"], ["parts"], ["record"],
-          ["train", "evaluate"], ["jobs"], ["lab"], ["commands"]]
+          ["train", "evaluate"], ["jobs"], ["lab"], ["cli"], ["commands"]]
 notebooks = sorted(p for p in (root / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['calibration', 'fit_temperature', 'plot_reliability', 'coverage', 'people_file', 'agreement', 'robustness', 'cost',
-           'held_out_images', 'report', 'report_page', 'write_report']
+           'held_out_images', 'report', 'report_page', 'save_report', 'write_report']
 
 # %% ../../nbs/lab/07_report.ipynb #3292287a
 import base64
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from ..core import InputError, cache_dir, colours, new_figure, write_atomic
+from ..core import InputError, cache_dir, check_place, colours, new_figure, write_atomic
 from ..data import ImageSet
 from ..evaluate import Scores, evaluate, mistakes, plot_confusion, plot_per_class
 from .corrupt import corrupt, corruptions
@@ -95,7 +95,7 @@ def people_file(
     "How people label CIFAR-10's test images; raises `InputError` for a file that is something else."
     import numpy as np
     path = Path(path or cache_dir() / "cifar10h-probs.npy")
-    if not path.exists(): return None
+    if not path.is_file(): return None
     try: p = torch.from_numpy(np.load(path, allow_pickle=False)).float()
     except (ValueError, OSError, TypeError, EOFError) as e:
         raise InputError(f"{path} is no array of numbers: get cifar10h-probs.npy again") from e
@@ -284,7 +284,8 @@ def report_page(
     "A self-contained page."
     name, low, high = found["recipe"]["name"], *found["interval"]
     tiles = [("accuracy", f"{scores.top1:.2%}"), ("95% interval", f"{low:.2%} to {high:.2%}"),
-             ("top-5", f"{scores.top5:.2%}"), ("test images", f"{scores.n:,} of {scores.source}"),
+             *([("top-5", f"{scores.top5:.2%}")] if len(scores.per_class) > 5 else []),
+             ("test images", f"{scores.n:,} of {scores.source}"),
              ("test-time augmentation", scores.tta)]
     body = "".join(f"<h2>{title}</h2>{text}" for title, text in _sections(found, scores, test))
     head = "".join(f"<li>{html.escape(k)}<b>{html.escape(v)}</b></li>" for k, v in tiles)
@@ -294,6 +295,16 @@ def report_page(
             f'<body><h1>Report on {html.escape(name)}</h1><ul class="tiles">{head}</ul>{body}</body></html>\n')
 
 # %% ../../nbs/lab/07_report.ipynb #25651f5c
+def save_report(
+    folder,          # made if it is not there
+    found: dict,     # of report
+    scores: Scores,  # of report
+    test: ImageSet,  # the images that were scored
+):
+    "Write report.html and report.json into a folder."
+    write_atomic(Path(folder) / "report.html", report_page(found, scores, test).encode())
+    write_atomic(Path(folder) / "report.json", (jsonlib.dumps(found, indent=1) + "\n").encode())
+
 def write_report(
     folder,                  # made if it is not there
     model: torch.nn.Module,  # trained, with `info`
@@ -302,9 +313,8 @@ def write_report(
     tta: str = "none",       # test-time augmentation
     corrupted: int = 1000,   # test images to corrupt; 0: none
 ) -> tuple:  # of report
-    "Write report.html and report.json into a folder; raises `InputError`."
-    if Path(folder).is_file(): raise InputError(f"--report {folder} is a file: name a folder")
+    "Make a report and write it into a folder; raises `InputError`."
+    check_place(folder, "the folder of the report")
     found, scores = report(model, train, test, tta, corrupted)
-    write_atomic(Path(folder) / "report.html", report_page(found, scores, test).encode())
-    write_atomic(Path(folder) / "report.json", (jsonlib.dumps(found, indent=1) + "\n").encode())
+    save_report(folder, found, scores, test)
     return found, scores

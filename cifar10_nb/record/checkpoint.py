@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 
-from ..core import InputError, say, why, write_atomic
+from ..core import InputError, plain_path, say, why, write_atomic
 from ..machine.ranks import agreed, any_rank, from_rank0, rank_and_world
 from ..parts.recipe import Recipe
 
@@ -60,7 +60,7 @@ def load_tree(
 ):
     "The state in a file."
     from safetensors import safe_open
-    with safe_open(path, "pt") as f:
+    with plain_path(path) as name, safe_open(name, "pt") as f:
         tensors = {k: f.get_tensor(k).clone() for k in f.keys()}  # not tied to the file
         return _unflatten(json.loads(f.metadata()["cifar10_nb"]), tensors)
 

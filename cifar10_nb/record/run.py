@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 
-from ..core import InputError, to_json, write_atomic
+from ..core import InputError, plain_path, to_json, write_atomic
 from ..data import ImageSet
 from ..machine.device import pick_device
 from cifar10_nb.models import (imagenet_mean, imagenet_std, make_model, models, symmetric_mean, symmetric_std,
@@ -34,7 +34,7 @@ def model_info(
     if recipe.normalize in known: mean, std = known[recipe.normalize]
     else: mean, std = (train.describe()[k] for k in ("mean", "std"))
     return dict(model=recipe.model, classes=list(train.classes), size=train.size,
-                mean=[float(m) for m in mean], std=[float(s) for s in std], recipe=asdict(recipe))
+                mean=[float(m) for m in mean], std=[float(s) if s > 1e-6 else 1.0 for s in std], recipe=asdict(recipe))
 
 # %% ../../nbs/record/01_run.ipynb #9b6da2b9
 def commit() -> str:  # a git hash, with "+changes" if the package differs from it; "" if this is no checkout
@@ -149,7 +149,7 @@ def _sound(info):
     "Can the `info` of a weights file be worked with?"
     names, size, numbers = info["classes"], info["size"], [info["mean"], info["std"]]
     texts = [info["model"], info.get("held_out", ""), *(names if isinstance(names, list) else [None])]
-    return (all(isinstance(t, str) for t in texts) and len(set(names)) == len(names) > 1
+    return (all(isinstance(t, str) and t.isprintable() for t in texts) and len(set(names)) == len(names) > 1
             and type(size) is int and 8 <= size <= 1024 and all(isinstance(v, list) and len(v) == 3 for v in numbers)
             and all(isinstance(x, float) and math.isfinite(x) for v in numbers for x in v) and min(info["std"]) > 0)
 
@@ -157,7 +157,7 @@ def _info_of(path):
     "The `info` in the header of a weights file; raises `InputError`."
     from safetensors import SafetensorError, safe_open
     try:
-        with safe_open(path, "pt") as f: info = json.loads((f.metadata() or {})["cifar10_nb"])
+        with plain_path(path) as name, safe_open(name, "pt") as f: info = json.loads((f.metadata() or {})["cifar10_nb"])
         Recipe(**info["recipe"])
         if not _sound(info): raise ValueError
     except PermissionError as e: raise InputError(f"{path} may not be read") from e
@@ -191,7 +191,8 @@ def load_model(
     if not path.is_file(): raise InputError(f"there are no weights at {path}: train some with cifar10_train")
     info = _info_of(path)
     model = _network_of(info, path)
-    try: model.load_state_dict(load_file(path))
+    try:
+        with plain_path(path) as name: model.load_state_dict(load_file(name))
     except (RuntimeError, SafetensorError) as e:
         raise InputError(f"the weights in {path} do not fit a {info['model']}") from e
     if not all(v.isfinite().all() for v in model.state_dict().values()):

@@ -75,7 +75,7 @@ def _receive(r, f, bar, total, slow, window):
 # %% ../../nbs/sources/01_download.ipynb #a792bf4a
 def _fetch(url, part, size, wait, stall, slow, window):
     "Append to `part` what `url` has of it from there on."
-    from tqdm.auto import tqdm
+    from cifar10_nb.core import progress_bar as tqdm
     start = part.stat().st_size if part.exists() else 0
     try: r = _connect(url, start, wait, stall)
     except HTTPError as e:
@@ -85,7 +85,7 @@ def _fetch(url, part, size, wait, stall, slow, window):
         _lock(f, start)
         if r.status != 206: start = 0
         left = r.headers.get("Content-Length")
-        if left and not left.isdecimal(): raise OSError(f"says that it has {left!r} bytes")
+        if left and not (left.isdecimal() and len(left) < 13): raise OSError(f"says that it has {left[:30]!r} bytes")
         total = start + int(left) if left else size
         if size and total != size: raise OSError(f"has a file of {total} bytes, not {size}")
         f.truncate(start)
@@ -138,8 +138,8 @@ def download(
             said[url] = "other bytes than expected"
             if had: todo.insert(0, (url, least))
         except _Slow as e: rates[url], said[url] = e.args[0], f"{e.args[0] / 1e3:.0f} kB/s"
-        except (OSError, HTTPException) as e:
-            said[url] = why(e)
+        except (OSError, HTTPException, ValueError) as e:  # the last: where it redirects to nonsense
+            said[url] = why(e)[:100]
             if part.exists() and part.stat().st_size > had and broke.count(url) < 2:
                 broke.append(url); todo.append((url, least))
         if not todo and rates:
