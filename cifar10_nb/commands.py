@@ -8,7 +8,6 @@ __all__ = ['commands', 'show', 'run_table', 'cifar10_train', 'cifar10_evaluate',
 
 # %% ../nbs/07_commands.ipynb #d1cf3ac8
 import inspect
-import json as jsonlib
 import math
 import os
 import re
@@ -18,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from .cli import command, fail, files_of, text_table
-from .core import InputError, check_place, printable
+from .core import InputError, check_place, printable, to_json
 from .data import open_data, open_test
 from .evaluate import evaluate, mistakes, predict
 from .jobs import NotSaved, free_folders, new_folders, opened_from, run_parallel, run_seeds, unfinished_run
@@ -159,8 +158,7 @@ def cifar10_train(
     how = dict(data=again, compiled=compile, minutes=save_every, timed=not untimed)
     runs, unsaved = _all_runs(chosen, train, test, all_seeds, device, folders, **how)
     if end_ranks() > 0: return
-    folders = [] if unsaved else folders
-    show(jsonlib.dumps(_as_json(runs, folders)) if json else run_table(runs, folders, again, train.n_classes))
+    show(to_json(_as_json(runs, folders)) if json else run_table(runs, [] if unsaved else folders, again, train.n_classes))
     if unsaved: raise unsaved
 
 # %% ../nbs/07_commands.ipynb #2d6044df
@@ -220,7 +218,7 @@ def cifar10_evaluate(
     wrong, own = mistakes(scores, test, None), train is None
     if json:
         said = dict(scores.to_dict(), mistakes=wrong if own else wrong[:12], wrong=len(wrong))
-        print(jsonlib.dumps(dict(weights=str(weights), **said)))
+        print(to_json(dict(weights=str(weights), **said)))
     else: show("\n\n".join([_score_table(scores, own), _class_table(scores), _mistake_list(wrong, 20 if own else 5)]))
     if not report: return
     page.save_report(report, found, scores, test)  # last: what was found is told, whatever becomes of the page
@@ -243,7 +241,7 @@ def cifar10_predict(
     told = [(str(f), a) for f, a in zip(images, answers) if a]
     if json:
         rows = [dict(image=f, top=[{"class": c, "probability": p} for c, p in a]) for f, a in told]
-        print(jsonlib.dumps(dict(weights=str(path), classes=classes, predictions=rows)))
+        print(to_json(dict(weights=str(path), classes=classes, predictions=rows)))
     else:
         for f, a in told:
             show("\n".join([printable(f) + _doubt(a[0][1], len(classes)), *(f"  {p:7.2%}  {c}" for c, p in a)]))
@@ -307,7 +305,7 @@ def cifar10_compare(
     if len(runs) > 2: raise InputError(f"{len(runs)} names: give one run, or two weights")
     if len(runs) == 1:
         answer = dict(run=str(runs[0]), **compare_run(read_run(runs[0]), load_results(folder=results)))
-        return print(jsonlib.dumps(answer)) if json else show(_run_report(answer))
+        return print(to_json(answer)) if json else show(_run_report(answer))
     if tta not in tta_names: raise InputError(f"--tta is {tta!r}: choose one of {', '.join(tta_names)}")
     a, b = (load_model(r, device) for r in runs)
     if a.info["classes"] != b.info["classes"]:
@@ -317,7 +315,7 @@ def cifar10_compare(
                          "scores from cifar10_evaluate")
     images = open_test(data, a.info["classes"], a.info["size"], train=False)[1]
     answer = dict(a=str(runs[0]), b=str(runs[1]), **compare_models(a, b, images, tta))
-    print(jsonlib.dumps(answer)) if json else show(_models_report(answer))
+    print(to_json(answer)) if json else show(_models_report(answer))
 
 # %% ../nbs/07_commands.ipynb #91b9cfc4
 @command
@@ -371,7 +369,7 @@ def cifar10_bench(
     if recipe: get_recipe(recipe)
     if out: check_place(out, "--out")
     found = benchmarks(what, pick_device(device), recipe, rounds)
-    print(jsonlib.dumps(found)) if json else show(_said(found))
+    print(to_json(found)) if json else show(_said(found))
     if out: file_bench(found, out)
 
 # %% ../nbs/07_commands.ipynb #8c5285c3
@@ -419,7 +417,7 @@ def cifar10_export(
     found = dict(file=str(path), format=to, int8=int8, classes=model.info["classes"])
     found |= _exported(model, to, path, int8, data)
     found |= dict(bytes=path.stat().st_size, **speeds(open_exported(path), model.info["size"]))
-    print(jsonlib.dumps(found)) if json else show(_export_table(found))
+    print(to_json(found)) if json else show(_export_table(found))
 
 # %% ../nbs/07_commands.ipynb #b6f5461d
 commands = {f.__name__: f for f in (cifar10_train, cifar10_evaluate, cifar10_predict, cifar10_file, cifar10_compare,

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cifar10_classes', 'cifar10_mean', 'cifar10_std', 'cifar100_mean', 'cifar100_std', 'ImageSet', 'open_folder', 'drawn',
-           'open_data', 'open_local', 'Batches', 'open_pictures', 'open_test']
+           'open_data', 'open_local', 'Batches', 'open_pictures', 'open_test', 'some_of']
 
 # %% ../nbs/00_data.ipynb #ac4da960
 import hashlib
@@ -383,6 +383,15 @@ def open_test(
     if not root.is_dir() or any(root.name == name or (root / name).exists() for name in official):
         return open_data(source, size=size)
     return None, open_pictures(root, classes, size)
+
+# %% ../nbs/00_data.ipynb #ddeb84a7
+def some_of(
+    images: ImageSet,
+    n: int = 5000,  # how many are enough
+) -> torch.Tensor:  # uint8 [n, 3, h, w]
+    "The first images; some of each class if those are not of all classes, as in a folder that is sorted by class."
+    if len(images.y[:n].unique()) == len(images.y.unique()): return images.x[:n]
+    return images.subset(min(n, len(images))).x
 
 # %% ../nbs/00_data.ipynb #906e2749
 @patch

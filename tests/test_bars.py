@@ -46,7 +46,7 @@ def test_a_terminal(hidden):
 def test_it_is_the_only_one():
     "No room takes tqdm's by itself, which warns where there are no widgets."
     from test_house import modules, name_of
-    assert {name_of(p) for p in modules if "tqdm.auto" in p.read_text(encoding="utf-8")} <= {"core", "sources.download", "sources.pictures"}
+    assert {name_of(p) for p in modules if "tqdm.auto" in p.read_text(encoding="utf-8")} <= {"core"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert list(progress_bar([1, 2], disable=True)) == [1, 2]

@@ -9,7 +9,8 @@ import torch
 from cifar10_nb.data import ImageSet, drawn
 from cifar10_nb.parts.hooks import Hardest
 from cifar10_nb.parts.recipe import Recipe, get_recipe, recipes
-from cifar10_nb.train import fit, some_of
+from cifar10_nb.data import some_of
+from cifar10_nb.train import fit
 
 
 class Seen:

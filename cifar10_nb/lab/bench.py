@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from ..augment import Compose, Cutout, HorizontalFlip, Normalize, RandomCrop
-from ..core import InputError, markdown_table, write_atomic
+from ..core import InputError, markdown_table, to_json, write_atomic
 from ..data import ImageSet, cifar10_mean, cifar10_std
 from ..machine.device import device_info, device_slug, has_bf16, prepare_device, tune_malloc
 from ..machine.timing import ratio, time_interleaved
@@ -216,5 +216,5 @@ def file_bench(
 ) -> Path:  # of the file: WHAT_DEVICE.json, written over if it is there
     "Keep the result of a benchmark."
     path = Path(folder) / f"{found['what']}_{device_slug(found['machine'])}.json"
-    write_atomic(path, (jsonlib.dumps(found, indent=1) + "\n").encode())
+    write_atomic(path, (to_json(found, indent=1) + "\n").encode())
     return path

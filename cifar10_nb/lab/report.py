@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from ..core import InputError, cache_dir, check_place, colours, new_figure, write_atomic
+from ..core import InputError, cache_dir, check_place, colours, new_figure, to_json, write_atomic
 from ..data import ImageSet
 from ..evaluate import Scores, evaluate, mistakes, plot_confusion, plot_per_class
 from .corrupt import corrupt, corruptions
@@ -303,7 +303,7 @@ def save_report(
 ):
     "Write report.html and report.json into a folder."
     write_atomic(Path(folder) / "report.html", report_page(found, scores, test).encode())
-    write_atomic(Path(folder) / "report.json", (jsonlib.dumps(found, indent=1) + "\n").encode())
+    write_atomic(Path(folder) / "report.json", (to_json(found, indent=1) + "\n").encode())
 
 def write_report(
     folder,                  # made if it is not there
