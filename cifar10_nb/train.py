@@ -238,10 +238,10 @@ def finished(self: Trainer) -> Run:
     return Run(self.final.eval(), self.recipe, self.seed, self.train.source, len(self.train), n_valid,
         self.history, epochs=self.epoch, best_epoch=self.best_epoch or self.epoch, seconds=seconds,
         images_per_s=self.seen / seconds, pflop=self.flops / 1e15, timed=self.timed and not self.moved,
-        moved=self.moved, digests=dict(self.digests), **self._circumstances)
+        moved=self.moved, digests=dict(self.digests), **self.circumstances)
 
 @patch(as_prop=True)
-def _circumstances(self: Trainer) -> dict:
+def circumstances(self: Trainer) -> dict:
     "Device, versions and commit of a run."
     more = dict(compiled=self.compiled, processes=self.world)
     more = {k: v for k, v in more.items() if v not in ("", 1)}
@@ -425,7 +425,7 @@ _plain = "epoch", "history", "stop", "n_steps", "seen", "flops", "best_epoch", "
 def state_dict(self: Trainer) -> dict:
     "All that changes while the run goes on."
     return dict(model=self.model.state_dict(), optimizers=[o.state_dict() for o in self.optimizers],
-        batches=self.batches.state_dict(), rng=self.rng.get_state(), circumstances=self._circumstances,
+        batches=self.batches.state_dict(), rng=self.rng.get_state(), circumstances=self.circumstances,
         size=self.train.size,
         hooks=[h.state_dict() for h in self.hooks if hasattr(h, "state_dict")], seconds=self.timer.seconds,
         totals={k: v.item() if torch.is_tensor(v) else v for k, v in self.totals.items()},
@@ -450,5 +450,5 @@ def load_state_dict(self: Trainer, state):
     for k in _plain: setattr(self, k, state[k])
     self.timed, self.totals = timed and self.timed, dict(state["totals"])
     self.timer.seconds = state["seconds"]
-    if state["circumstances"] != self._circumstances:
+    if state["circumstances"] != self.circumstances:
         self.moved = [*self.moved, dict(state["circumstances"], steps=self.n_steps)]
