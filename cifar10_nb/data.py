@@ -212,7 +212,7 @@ def drawn(
 def open_data(
     source="auto",                 # auto, cifar10, drawn, or a folder
     dataset=None,                  # knows the archive's files and digests; None: torchvision's
-    urls: list = cifar10_mirrors,  # where to fetch the archive, in order of trial
+    urls: list = None,             # where to fetch the archive, in order; None: `cifar10_mirrors`
     **limits,                      # passed on to `download`
 ) -> tuple:  # the ImageSets (train, test)
     "Open a source of images; raises `InputError`, whose line says what to do."
@@ -288,9 +288,9 @@ def __iter__(self: Batches):
     self.done = 0
 
 # %% ../nbs/00_data.ipynb #b3198c27
-def _open_cifar10(dataset=None, urls=cifar10_mirrors, **limits):
+def _open_cifar10(dataset=None, urls=None, **limits):
     "CIFAR-10 from CIFAR10_NB_DATA or the cache, else from a mirror."
-    return _open_here(dataset) or _as_sets(fetch_archive(dataset, urls, **limits))
+    return _open_here(dataset) or _as_sets(fetch_archive(dataset, cifar10_mirrors if urls is None else urls, **limits))
 
 def _warn_drawn(why):
     "Say, unmissably, that these are not the real images."
@@ -303,7 +303,7 @@ def _warn_drawn(why):
     w = max(map(len, lines))
     say("\n".join(["#" * (w + 6), *(f"## {l:{w}} ##" for l in lines), "#" * (w + 6), f"({why})"]))
 
-def _open_auto(dataset=None, urls=cifar10_mirrors, **limits):
+def _open_auto(dataset=None, urls=None, **limits):
     "CIFAR-10 if it can be had, else the drawn sample and a warning."
     try: return _open_cifar10(dataset, urls, **limits)
     except DownloadError as e:
