@@ -166,7 +166,7 @@ class Description(dict):
 
 # %% ../nbs/00_data.ipynb #ba7617c0
 @patch
-def describe(self: ImageSet) -> Description:  # keys: source, n, size, counts, mean, std, image_std
+def describe(self: ImageSet) -> dict:  # keys: source, n, size, counts, mean, std, image_std
     "Count the images of each class and measure the pixels, channel by channel, scaled to 0..1."
     counts = self.y.cpu().bincount(minlength=self.n_classes).tolist()
     mean, std, own = _pixel_stats(self.x)
