@@ -248,7 +248,7 @@ def symmetric_beta(
     device="cpu",                 # where the result goes
 ) -> torch.Tensor:  # float32 [n] in 0..1
     "Numbers from Beta(alpha, alpha), exactly, from two uniform ones each (Bailey 1994)."
-    u, v = torch.rand((2, n), generator=gen, device=_device(gen), dtype=torch.float64)  # which Apple's GPUs do not have
+    u, v = torch.rand((2, n), generator=gen, device=_device(gen), dtype=torch.float64)  # Apple's GPUs have no float64
     cos = torch.cos(2*math.pi*v)
     s = torch.expm1(-torch.log1p(-u) / alpha) * cos**2
     return _send((.5 + .5*cos.sign() / (1 + 1/s).sqrt()).float(), torch.device(device))

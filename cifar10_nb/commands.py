@@ -200,7 +200,7 @@ def _mistake_list(wrong, n):
 @command
 def cifar10_evaluate(
     weights: str,          # a model.safetensors, or the folder of a run
-    data: str = "auto",    # auto, cifar10, cifar100, drawn, a folder with train/CLASS/* and test/CLASS/*, or pictures in CLASS/*
+    data: str = "auto",    # auto, cifar10, cifar100, drawn, a folder with train/CLASS/* and test/CLASS/*, or with CLASS/*
     tta: str = "none",     # test-time augmentation: none, flip (2 views) or full (6 views)
     device: str = "auto",  # auto, cpu, cuda, mps, ...
     report: str = "",      # folder for a page on all that can be said of the network: calibration, corruptions, ...
@@ -321,7 +321,7 @@ def cifar10_compare(
 @command
 def cifar10_ablate(
     data: str = "auto",       # auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
-    study: str = "ablation",  # ablation: parts of stage 4's recipe taken away; ladder: the way to stage 5, change by change
+    study: str = "ablation",  # ablation: parts of stage 4's recipe taken away; ladder: way to stage 5, change by change
     seeds: int = 3,           # how many runs of each arm: seeds 0, 1, ...
     device: str = "auto",     # auto, cpu, cuda, mps, ...
     out: str = "",            # a folder for all runs; runs/STUDY if not given

@@ -82,7 +82,8 @@ def check_place(
     if os.path.lexists(here) and not here.is_dir():
         raise InputError(f"{name} {folder}{'' if here == Path(folder) else f': {here}'} is a file: name a folder")
     try: tempfile.TemporaryFile(dir=here).close()
-    except OSError as e: raise InputError(f"{name} {folder} cannot be written ({why(e)}): name another folder") from None
+    except OSError as e:
+        raise InputError(f"{name} {folder} cannot be written ({why(e)}): name another folder") from None
 
 # %% ../nbs/05_core.ipynb #4910c85a
 def printable(

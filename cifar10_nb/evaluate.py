@@ -123,8 +123,8 @@ def plot_confusion(
         ax.text(j, i, int(counts[i, j]), ha="center", va="center", fontsize=7, color=colour)
     ax.set(title="Confusion matrix", xlabel="predicted class", ylabel="true class")
     shown = range(0, n, -(-n // 50))  # names that can be read: of many classes not all
-    ax.set_xticks(shown, [names[k] for k in shown], rotation=45 if n <= 20 else 90, ha="right" if n <= 20 else "center",
-                  fontsize=10 if n <= 20 else 7)
+    ax.set_xticks(shown, [names[k] for k in shown], rotation=45 if n <= 20 else 90,
+                  ha="right" if n <= 20 else "center", fontsize=10 if n <= 20 else 7)
     ax.set_yticks(shown, [names[k] for k in shown], fontsize=10 if n <= 20 else 7)
     return fig
 

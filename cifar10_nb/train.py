@@ -163,7 +163,7 @@ def begin(self: Trainer,
         self.model.info = info = model_info(self.recipe, self.train)
         if hasattr(self.model, "whiten"):
             self.model.whiten(Normalize(info["mean"], info["std"])(some_of(self.train))[0])
-            if self.world > 1: torch.distributed.broadcast(self.model.stem.weight.data, 0)  # the same to the last digit
+            if self.world > 1: torch.distributed.broadcast(self.model.stem.weight.data, 0)  # same to the last digit
         batch, n = self.recipe.batch_size, len(self.train)
         self.batches = Batches(self.train, batch, drop_last=n > batch, seed=order_seed)
         self.steps = len(self.batches)  # of an epoch with all images
@@ -213,7 +213,8 @@ def check_finite(self: Trainer):
     loss = float(self.totals["loss"])
     if not math.isfinite(loss): self.diverged(f"the loss became {loss}")
     networks = {id(m): m for m in (self.model, self.final)}.values()
-    if not all(v.isfinite().all() for m in networks for v in m.state_dict().values()): self.diverged("a weight became infinite")
+    if not all(v.isfinite().all() for m in networks for v in m.state_dict().values()):
+        self.diverged("a weight became infinite")
 
 @patch
 def diverged(self: Trainer,
@@ -221,7 +222,8 @@ def diverged(self: Trainer,
 ):
     "Raise the `InputError` of a run that has diverged."
     last, epoch = self.folder and newest_checkpoint(self.folder), min(self.epoch + 1, self.recipe.epochs)
-    raise InputError(f"{what} in epoch {epoch}, by step {self.n_steps}, at learning rate {self.lr:.3g}: use a smaller --lr"
+    raise InputError(f"{what} in epoch {epoch}, by step {self.n_steps}, at learning rate {self.lr:.3g}: "
+                     "use a smaller --lr"
                      + (f", and another folder (the last good checkpoint is {last})" if last else ""))
 
 # %% ../nbs/03_train.ipynb #2a60b059
@@ -335,7 +337,8 @@ def end_epoch(self: Trainer):
     train_loss, train_top1 = float(t["loss"]) / len(self.batches), float(t["hits"]) / t["seen"]
     row = dict(epoch=self.epoch + 1, lr=self.lr, train_loss=train_loss, train_top1=train_top1)
     row |= self.validate()
-    if not math.isfinite(row.get("valid_loss", 0)): self.diverged(f"the loss on held-out images became {row['valid_loss']}")
+    if not math.isfinite(row.get("valid_loss", 0)):
+        self.diverged(f"the loss on held-out images became {row['valid_loss']}")
     self.history.append(row | dict(seconds=self.timer.seconds))
     self.epoch, self.totals = self.epoch + 1, _new_totals()
 
@@ -419,7 +422,7 @@ def plot_range_test(
     return fig
 
 # %% ../nbs/03_train.ipynb #0e37fe62
-_plain = "epoch", "history", "stop", "n_steps", "seen", "flops", "best_epoch", "moved", "timed"  # as they are in a file
+_plain = "epoch", "history", "stop", "n_steps", "seen", "flops", "best_epoch", "moved", "timed"  # as in a file
 
 @patch
 def state_dict(self: Trainer) -> dict:

@@ -112,7 +112,7 @@ def overhead(
     device: torch.device,
     steps: int = 3,       # batches a round
     rounds: int = 5,
-) -> dict:  # images/s of each round "training" and on "one batch", and the "share" of the second that the first reaches
+) -> dict:  # images/s of each round "training" and on "one batch", and the "share" of the second the first reaches
     "How near training comes to the same network on one fixed batch, at the recipe's last image size."
     from cifar10_nb.core import progress_bar as tqdm
     recipe = replace(recipe, sizes=recipe.sizes[-1:], hardest=(), pretrained=False, patience=0,
@@ -166,9 +166,9 @@ def _pass_over(device, batch, width, size, images):
 def scaling(
     device: torch.device,
     rounds: int = 3,
-    axes: dict = _axes,   # axis -> values; while one varies the others stay at batch 128, width 1 and 32 pixels
+    axes: dict = _axes,
 ) -> dict:  # what, machine, rows: axis, value, seconds of each round, images/s, GFLOP an image, MB kept
-    "How forward and backward passes of `SmallCNN` grow with batch, width, image size and images; raises `InputError`."
+    "How passes through `SmallCNN` and back grow along each axis, others at batch 128, width 1, 32 pixels; raises `InputError`."
     prepare_device(device)
     rows, works = [], {}
     for axis, value in ((a, v) for a, values in axes.items() for v in values):

@@ -93,7 +93,8 @@ def open_onnx(
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         info = jsonlib.loads(session.get_modelmeta().custom_metadata_map["cifar10_nb"])
-    except Exception as e: raise InputError(f"{path} cannot be read as an exported network ({type(e).__name__})") from e
+    except Exception as e:
+        raise InputError(f"{path} cannot be read as an exported network ({type(e).__name__})") from e
     def run(x): return torch.from_numpy(session.run(None, {"images": x.cpu().numpy()})[0])
     run.info = info
     return run

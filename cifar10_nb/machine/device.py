@@ -66,7 +66,7 @@ def tune_malloc() -> bool:  # did the C library take the settings?
 def prepare_device(
     device: torch.device,
 ):
-    "Set up this process: an allocator that keeps memory, or on an NVIDIA GPU cuDNN's fastest algorithm for each shape."
+    "Set up this process: an allocator that keeps memory, or on an NVIDIA GPU cuDNN's fastest algorithm per shape."
     if device.type == "cpu": tune_malloc()
     if device.type == "cuda":
         torch.cuda.set_device(device)

@@ -63,7 +63,8 @@ class Hardest:
 
     def before_epoch(self, t):
         "Choose the images of the epoch: as many as the recipe says, and any of those that tie."
-        n, gen = t.recipe.epoch_size(t.epoch, len(t.train)), torch.Generator().manual_seed(derive_seeds(t.seed)[1] + t.epoch)
+        n = t.recipe.epoch_size(t.epoch, len(t.train))
+        gen = torch.Generator().manual_seed(derive_seeds(t.seed)[1] + t.epoch)
         shuffled = torch.randperm(len(t.train), generator=gen).to(t.device)
         ranked = shuffled[self.losses[shuffled].argsort(descending=True, stable=True)]
         hardest = ranked[:n].sort().values

@@ -173,7 +173,7 @@ def ra_apply(
 
 # %% ../../nbs/parts/02_randaugment.ipynb #9e6f31a1
 class RandAugment(Transform):
-    "`num_ops` random operations on each image, all at one magnitude (arXiv 1909.13719; torchvision's list and scale)."
+    "`num_ops` random operations an image, all at one magnitude (arXiv 1909.13719; torchvision's list and scale)."
     def __init__(self,
         num_ops: int = 2,    # operations applied one after the other to each image
         magnitude: int = 9,  # strength, 0 to 30

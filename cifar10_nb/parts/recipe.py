@@ -28,7 +28,7 @@ class Recipe:
     model: str = "small_cnn"        # the network: a key of `models`, or the name of your own
     pretrained: bool = False        # start from ImageNet weights? (networks that have some)
     freeze: bool = False            # train the head only? (the same networks)
-    head_epochs: int = 0            # epochs that train the head only, before all layers are trained (the same networks)
+    head_epochs: int = 0            # epochs that train the head only, before all layers (the same networks)
     normalize: str = "data"         # mean and std: "data": of the training images; "imagenet"; "symmetric": -1 to 1
     epochs: int = 10                # passes over the training images
     batch_size: int = 128           # images a step
@@ -36,15 +36,15 @@ class Recipe:
     optimizer: str = "sgd"          # "sgd" (Nesterov), "adamw", "adam" or "muon"
     lr: float = 0.1                 # learning rate at its peak
     momentum: float = 0.9           # of SGD and Muon
-    rest_lr: float = 0.02           # Muon: learning rate of AdamW on all but convolutions and biases, as a share of lr
+    rest_lr: float = 0.02           # Muon: AdamW's learning rate on all but convolutions and biases, as a share of lr
     bias_lr: float = 0.02           # Muon: the same of AdamW on biases and scales
     ns_steps: int = 5               # Muon: steps of its Newton-Schulz iteration
     weight_decay: float = 5e-4      # of the weights of layers; decoupled from the gradient in AdamW
     decay_all: bool = False         # decay biases and normalisation layers too?
     schedule: str = "cosine"        # after warm-up: "cosine" or "linear" to zero, or "constant"
     warmup: float = 0.0             # epochs of linear warm-up from zero
-    sizes: tuple = ()               # progressive resizing: sizes of 32-pixel images (others in proportion), each for an equal part of the epochs
-    hardest: tuple = ()             # selective backprop: share of the images, those of largest loss, in each part of the run; (): all
+    sizes: tuple = ()               # progressive resizing: sizes, out of 32 pixels, in equal parts of the run
+    hardest: tuple = ()             # selective backprop: share of images (largest loss) by part of the run; (): all
     crop: int = 0                   # random crop after padding by this many pixels; 0: none
     crop_mode: str = "zero"         # what the padding holds: "zero" or "reflect"
     flip: str = "none"              # horizontal flip: "none", "random" or "alternating"
@@ -163,7 +163,7 @@ def epoch_size(self: Recipe,
     epoch: int,  # from 0
     n: int,      # training images
 ) -> int:
-    "How many images an epoch trains on: the recipe's share of them, at least a batch, and all of them in the first epoch."
+    "How many images an epoch trains on: the recipe's share, at least a batch, and all of them in the first epoch."
     if not self.hardest or epoch == 0: return n
     return max(min(self.batch_size, n), round(value_at(self.hardest, epoch, self.epochs) * n))
 
@@ -220,16 +220,17 @@ recipes = {r.name: r for r in (
     Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
         optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
     Recipe("scratch", epochs=9, optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", precision="fp32"),
-    Recipe("small", epochs=12, batch_size=512, optimizer="muon", lr=0.1, momentum=0.6, weight_decay=0.0, schedule="linear",
-        warmup=0.6, sizes=(24, 24, 28, 32), crop=2, flip="alternating", label_smoothing=0.1, valid=0.04),
+    Recipe("small", epochs=12, batch_size=512, optimizer="muon", lr=0.1, momentum=0.6, weight_decay=0.0,
+        schedule="linear", warmup=0.6, sizes=(24, 24, 28, 32), crop=2, flip="alternating",
+        label_smoothing=0.1, valid=0.04),
     Recipe("resnet", model="resnet18_cifar", epochs=30, batch_size=384, optimizer="adamw", lr=2e-3, weight_decay=0.02,
         warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16, label_smoothing=0.1),
     Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.05, warmup=5, crop=4, flip="random",
         randaugment=(2, 7), cutout=16, mixup=0.2, label_smoothing=0.1, patience=8),
-    Recipe("speed", model="speed_cnn", epochs=15, batch_size=1500, micro_batch=750, optimizer="muon", lr=0.2, momentum=0.65,
-        rest_lr=0.02, bias_lr=0.1, ns_steps=3, weight_decay=0.0, schedule="linear", warmup=0.45,
-        sizes=5 * (24,) + 3 * (28,) + 2 * (32,), hardest=(1, 0.74, 0.74), crop=2, crop_mode="reflect", flip="alternating",
-        label_smoothing=0.1, tta="full", valid=0.0))}
+    Recipe("speed", model="speed_cnn", epochs=15, batch_size=1500, micro_batch=750, optimizer="muon", lr=0.2,
+        momentum=0.65, rest_lr=0.02, bias_lr=0.1, ns_steps=3, weight_decay=0.0, schedule="linear", warmup=0.45,
+        sizes=5 * (24,) + 3 * (28,) + 2 * (32,), hardest=(1, 0.74, 0.74), crop=2, crop_mode="reflect",
+        flip="alternating", label_smoothing=0.1, tta="full", valid=0.0))}
 recipes["quick"] = replace(recipes["speed"], name="quick", epochs=4, batch_size=500, micro_batch=250, ns_steps=5,
     warmup=0.1, sizes=(20, 24, 28, 32), hardest=(1, 1, 0.7, 0.5), valid=0.04)
 recipes["speed95"] = replace(recipes["speed"], name="speed95", model="speed_cnn_wide", epochs=15, warmup=0.3,

@@ -40,8 +40,8 @@ def predict_logits(
 ) -> torch.Tensor:  # float32 [n, classes], on the CPU
     "The network's outputs for all `images`, in their order, in single precision."
     if (size := model.info.get("size")) and len(images) and tuple(images.x.shape[2:]) != (size, size):
-        raise InputError(f"these images have {images.x.shape[3]}x{images.x.shape[2]} pixels, and the network was trained on "
-                         f"{size}x{size}: open them with size={size}")
+        raise InputError(f"these images have {images.x.shape[3]}x{images.x.shape[2]} pixels, and the network "
+                         f"was trained on {size}x{size}: open them with size={size}")
     model.eval()
     device = next(model.parameters()).device
     normalize, logits = Normalize(model.info["mean"], model.info["std"]), []

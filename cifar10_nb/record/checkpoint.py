@@ -142,7 +142,7 @@ class Checkpoints(Pause):
         folder,              # of the run; made when something is written
         data: str = "",      # how to open the images again, as for open_data
         minutes: float = 5,  # between two checkpoints inside an epoch; math.inf: write none before Ctrl-C
-        test: str = "",      # `ImageSet.digest` of the test images, if there are any
+        test: str = "",      # the digest of the test images, if there are any
     ):
         self.folder, self.data, self.every, self.asked = Path(folder), data, 60 * minutes, False
         self.digests = dict(test=test) if test else {}

@@ -70,7 +70,7 @@ class Run:
     history: list = field(repr=False)  # a dict an epoch: epoch, lr, train_loss, train_top1, valid_..., seconds so far
     epochs: int       # trained
     best_epoch: int   # whose weights these are
-    seconds: float    # initialisation from data, augmentation, training; no evaluation, checkpoints, loading or rehearsal
+    seconds: float    # initialisation from data, augmentation, training; no evaluation, checkpoints, loading, rehearsal
     images_per_s: float
     pflop: float      # 1e15 floating-point operations: the network's passes in both directions and Muon's matrix products
     device: dict      # type, name, threads, precision; compiled and processes, where a network was compiled or shared

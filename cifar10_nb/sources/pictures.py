@@ -144,13 +144,14 @@ def _what_else(path):
 def open_image(
     path,                   # file, any format PIL reads
     size: int = None,       # edge in pixels to resize to; None: as it is
-    ranges: Ranges = None,  # of the pictures that are read together, to be checked when all are read; None: this one alone
+    ranges: Ranges = None,  # of pictures read together, to be checked when all are read; None: this one alone
 ):  # a PIL image, mode RGB
     "Read one image as RGB, upright; raises `InputError`, which names the file. PostScript is refused."
     from PIL import Image
     path, own = Path(os.path.expanduser(path)), Ranges() if ranges is None else ranges
     try:
-        if not stat.S_ISREG((mode := path.stat().st_mode)) and not stat.S_ISDIR(mode): raise ValueError("it is no file")
+        if not stat.S_ISREG((mode := path.stat().st_mode)) and not stat.S_ISDIR(mode):
+            raise ValueError("it is no file")
         with _open(path) as im, _one_at_a_time if im.width * im.height > _huge // 4 else nullcontext():
             if im.format == "EPS":  # PIL would run it
                 raise ValueError("PostScript is a program, not a picture: save it as PNG")
