@@ -236,17 +236,6 @@ def open_data(
     else: sets = _open_place(source, [dataset] if dataset else ["cifar10", "cifar100"], size)
     return tuple(s if s.size == size else replace(s, x=resize_images(s.x, size)) for s in sets)
 
-def _no_source(source):
-    "The error for a source that is none, with what was probably meant."
-    from difflib import get_close_matches
-    near = Path(os.path.expanduser(source)).parent
-    beside = [str(near / n) for n in _entries(near, True)] if near.is_dir() else []
-    names = ["auto", "cifar10", "cifar100", "drawn", *beside]
-    meant = get_close_matches(str(source), names, 1)
-    return InputError(f"{source}: no such folder" + (f"; did you mean {meant[0]}?" if meant else "") +
-                      " (a source is auto, cifar10, cifar100, drawn "
-                      "or a folder with train/<class>/ and test/<class>/)")
-
 # %% ../nbs/00_data.ipynb #9180e34b
 def _as_sets(parts, dataset): return parts and tuple(ImageSet(*part, source_name(dataset)) for part in parts)
 
@@ -353,11 +342,13 @@ def _open_auto(dataset=None, urls=None, size=32, **limits):
 def _no_source(source):
     "The error for a source that is none, with what was probably meant."
     from difflib import get_close_matches
-    near = Path(source).expanduser().parent
-    names = ["auto", "cifar10", "drawn"] + ([str(near / n) for n in _entries(near, True)] if near.is_dir() else [])
+    near = Path(os.path.expanduser(source)).parent
+    beside = [str(near / n) for n in _entries(near, True)] if near.is_dir() else []
+    names = ["auto", "cifar10", "cifar100", "drawn", *beside]
     meant = get_close_matches(str(source), names, 1)
     return InputError(f"{source}: no such folder" + (f"; did you mean {meant[0]}?" if meant else "") +
-                      " (a source is auto, cifar10, drawn or a folder with train/<class>/ and test/<class>/)")
+                      " (a source is auto, cifar10, cifar100, drawn "
+                      "or a folder with train/<class>/ and test/<class>/)")
 
 # %% ../nbs/00_data.ipynb #02914a1c
 def open_pictures(

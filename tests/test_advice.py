@@ -97,7 +97,7 @@ def test_a_hook_that_knows_no_images_names_no_command(stop):
 @pytest.mark.parametrize("data", ["base", "drawn"])
 def test_what_to_do_next(base, monkeypatch, data):
     "The two commands under the table of a run."
-    if data == "drawn": monkeypatch.setattr(commands_module, "open_data", lambda source: drawn(80, 20))
+    if data == "drawn": monkeypatch.setattr(commands_module, "open_data", lambda source, **how: drawn(80, 20))
     done = run(*short, "--data", data, "--out", "a run")
     evaluate, predict = (shlex.split(line.removeprefix("next:")) for line in done.stdout.splitlines()[-2:])
     said = run(*evaluate)

@@ -15,6 +15,7 @@ from test_bad_input import ask
 from cifar10_nb import commands as C
 from cifar10_nb.core import InputError
 from cifar10_nb.data import drawn, open_folder
+from cifar10_nb.jobs import opened_from
 from cifar10_nb.lab import report as report_module
 from cifar10_nb.parts.recipe import Recipe, get_recipe, read_fields, read_recipe, recipes
 from cifar10_nb.record.checkpoint import Checkpoints, Interrupted, newest_checkpoint, read_checkpoint
@@ -188,7 +189,7 @@ def test_what_was_opened_is_remembered(here, monkeypatch):
                                     ("auto", where, "folder:images", where), ("cifar10", "images", "folder:images", where), ("images", "", "folder:images", where),
                                     ("~/images", "/other", "folder:images", where), ("drawn", where, "drawn", "drawn")]:
         monkeypatch.setenv("CIFAR10_NB_DATA", env)
-        assert C._opened(data, source) == want
+        assert opened_from(data, source) == want
 
 
 # -- the size of images

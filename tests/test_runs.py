@@ -132,10 +132,10 @@ def test_a_run_that_was_finished_in_the_meantime_is_kept(images, monkeypatch):
     write_images(Path("images"), 80, 20)
     args = ("cifar10_train", "--data", "images", "--epochs", 1, "--batch-size", 20, "--device", "cpu", "--out", "out")
     usual, begun = commands_module.open_data, []
-    def slow(data):
+    def slow(data, **how):
         monkeypatch.setattr(commands_module, "open_data", usual)
         begun.append(run(*args, "--seed", 1))
-        return usual(data)
+        return usual(data, **how)
     monkeypatch.setattr(commands_module, "open_data", slow)
     late = run(*args, "--seed", 0)
     assert begun[0].returncode == 0, begun[0].stderr
