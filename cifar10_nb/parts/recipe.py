@@ -148,15 +148,6 @@ def value_at(
     "The value for this epoch; the last epoch has the last one."
     return values[math.ceil((epoch + 1) * len(values) / epochs) - 1]
 
-# %% ../../nbs/parts/01_recipe.ipynb #03782e48
-@patch
-def size_at(self: Recipe,
-    epoch: int,  # from 0
-    size: int,   # of the training images, in pixels
-) -> int:
-    "Height of the images in an epoch, in pixels."
-    return value_at(self.sizes, epoch, self.epochs) if self.sizes else size
-
 # %% ../../nbs/parts/01_recipe.ipynb #320b59b5
 @patch
 def epoch_size(self: Recipe,
