@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,11 @@ def trained(here):
     done = run("cifar10_train", *args, cwd=here)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.fixture
+def usual_hangup():
+    "SIGHUP has its usual effect, also where the tests were started with nohup; processes that are started here inherit it."
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

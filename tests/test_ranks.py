@@ -48,12 +48,7 @@ os._exit(0)  # as the command does
 """
 
 
-@pytest.fixture(autouse=True)
-def usual_hangup():
-    "SIGHUP has its usual effect, also where the tests were started with nohup; processes that are started here inherit it."
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
+pytestmark = pytest.mark.usefixtures("usual_hangup")
 
 
 def quiet(): return dict(os.environ, OMP_NUM_THREADS="1", PYTHONWARNINGS="ignore")

@@ -40,12 +40,7 @@ def alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(autouse=True)
-def usual_hangup():
-    "SIGHUP has its usual effect, also where the tests were started with nohup; processes that are started here inherit it."
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
+pytestmark = pytest.mark.usefixtures("usual_hangup")
 
 
 class Stop:
