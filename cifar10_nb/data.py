@@ -275,10 +275,6 @@ def open_local(
     "CIFAR-10 if it is on this machine already, else the drawn sample; never a download."
     return _open_here(dataset or "cifar10") or drawn()
 
-# %% ../nbs/00_data.ipynb #1efc9ded
-cifar10_mean = (0.49140, 0.48216, 0.44653)
-cifar10_std = (0.24703, 0.24348, 0.26159)
-
 # %% ../nbs/00_data.ipynb #54fdd825
 class Batches:
     "Shuffled slices of an `ImageSet`; a pass is an epoch, and can be continued where it stopped."
