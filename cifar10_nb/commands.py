@@ -321,7 +321,7 @@ def cifar10_compare(
 @command
 def cifar10_ablate(
     data: str = "auto",       # auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
-    study: str = "ablation",  # ablation: parts of stage 4's recipe taken away; ladder: way to stage 5, change by change
+    study: str = "ablation",  # ablation, ablation_long: stage 4's parts taken away; ladder: way to stage 5, change by change
     seeds: int = 3,           # how many runs of each arm: seeds 0, 1, ...
     device: str = "auto",     # auto, cpu, cuda, mps, ...
     out: str = "",            # a folder for all runs; runs/STUDY if not given

@@ -94,12 +94,18 @@ def test_untimed_run_has_no_speed(here, trained, filed, timed):
 
 
 def test_paths_say_what_is_in_them():
-    for kind in ("", "ablation", "ladder"):
+    for kind in ("", *studies):
         top, runs = results_folder() / kind, load_results(kind)
-        assert runs and all((top / result_path(r)).is_file() for r in runs)
+        assert all((top / result_path(r)).is_file() for r in runs)
         assert len({result_path(r) for r in runs}) == len(runs), "two files of one run"
     files = {p for p in results_folder().rglob("seed*.json") if "trials" not in p.parts}
-    assert len(files) == sum(len(load_results(kind)) for kind in ("", "ablation", "ladder"))
+    assert len(files) == sum(len(load_results(kind)) for kind in ("", *studies)) > 100
+
+
+@pytest.mark.parametrize("study", studies)
+def test_a_filed_study_has_the_arms_of_today(study):
+    found = {(r["recipe"]["name"], recipe_digest(r["recipe"])) for r in load_results(study)}
+    assert found <= {(name, recipe_digest(arm)) for name, arm in studies[study].items()}
 
 
 def test_no_path_moves_when_a_recipe_does(monkeypatch):
@@ -220,3 +226,9 @@ def test_ablation(here, monkeypatch):
     done = run("cifar10_ablate", "--data", "images", "--study", "ladder", "--seeds", 1, cwd=here)
     assert done.returncode == 0, done.stderr
     assert [row.split(" | ")[0][2:] for row in done.stdout.strip().splitlines()[2:]] == [*steps]
+
+
+def test_all_tables_can_be_made(tmp_path):
+    subprocess.run([sys.executable, root / "tools/tables.py", "--save", tmp_path / "tables.txt"], check=True)
+    titles = [line for line in (tmp_path / "tables.txt").read_text(encoding="utf-8").splitlines() if line.startswith("## ")]
+    assert {"## results: main", "## study: ablation", "## study: ladder"} <= {*titles} and "## bench: ceiling" in "".join(titles)

@@ -18,18 +18,18 @@ from pathlib import Path
 
 from cifar10_nb.core import InputError
 from cifar10_nb.lab.results import load_bench, load_results, needs, result_table
-from cifar10_nb.lab.studies import ablation_table, ladder, ladder_table
+from cifar10_nb.lab.studies import ablation_table, ladder, ladder_table, studies
 
 root = Path(__file__).resolve().parent.parent
-parts = "ablation", "ladder", "earlier"  # folders of results/ with tables of their own; all else is one table
+parts = *studies, "earlier"  # folders of results/ with tables of their own; all else is one table
 kinds = ("ceiling", "pipeline", "overhead", "scaling", "side_by_side", "earlier_side_by_side",
          "trials", "search", "skipping", "cheaper")  # of load_bench
 
 
 def is_run(path):
-    "Does a file look like that of a run, whether or not the package can read it?"
+    "Does a file look like that of a finished run, whether or not the package can read it? Trials have no test scores."
     found = json.loads(path.read_text(encoding="utf-8"))
-    return isinstance(found, dict) and {"recipe", "history", "seed", "versions"} <= found.keys()
+    return isinstance(found, dict) and {"recipe", "history", "seed", "versions"} <= found.keys() and bool(found["test"])
 
 
 def all_runs(folder):
@@ -80,8 +80,9 @@ def all_tables(folder, bench):
         yield f"results: {name}", result_table(some, limits=limits)
         yield f"results: {name}, brief", result_table(some, brief=True)
     yield "results: main, with what waits", result_table(runs["main"], waiting=needs, limits=limits)
-    if runs["ablation"]: yield "study: ablation", ablation_table(runs["ablation"], "all")
-    if runs["ladder"]: yield "study: ladder", ladder_table(runs["ladder"], ladder)
+    for study in studies:
+        if not runs[study]: continue
+        yield f"study: {study}", ladder_table(runs[study], ladder) if study == "ladder" else ablation_table(runs[study], "all")
     yield from bench_tables(bench)
     yield from page_tables(root / "nbs")
 

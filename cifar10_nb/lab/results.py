@@ -30,10 +30,10 @@ def results_folder() -> Path:
     clone = (package.parent / "settings.ini").exists()
     return package.parent / "results" if clone else package / "filed"
 
-_no_recipes = "ablation", "ladder", "trials", "bench", "reports", "evaluations"  # other folders in results/
+_no_recipes = "ablation", "ablation_long", "ladder", "trials", "bench", "reports", "evaluations"  # other folders in results/
 
 def load_results(
-    kind: str = "",  # "": of recipes; "ablation" or "ladder": of a study; "trials/rates": of trials on held-out images
+    kind: str = "",  # "": of recipes; "ablation", ...: of one of the `studies`; "trials/rates": of trials on held-out images
     folder = None,   # where results are kept; those of the project if not given
 ) -> list:  # dicts as in run.json, in the order of the file names
     "All runs of a kind that are on file."
