@@ -91,6 +91,13 @@ def test_weights_header(tmp_path, picture):
         survives(use, path, picture)
 
 
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf"), 1, "0.7", None, [0.7]], ids=str)
+def test_no_such_temperature(tmp_path, temperature):
+    info = load_model(shipped_weights(), "cpu").info | dict(temperature=temperature)
+    (tmp_path / "odd.safetensors").write_bytes(save(load(shipped_weights().read_bytes()), metadata={"cifar10_nb": json.dumps(info)}))
+    with pytest.raises(InputError, match="was not written by this package"): load_model(tmp_path / "odd.safetensors", "cpu")
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP"])
 @pytest.mark.filterwarnings("ignore")
 def test_images(tmp_path, monkeypatch, kind):

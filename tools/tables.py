@@ -21,7 +21,7 @@ from cifar10_nb.lab.results import load_bench, load_results, needs, result_table
 from cifar10_nb.lab.studies import ablation_table, ladder, ladder_table, studies
 
 root = Path(__file__).resolve().parent.parent
-parts = *studies, "earlier"  # folders of results/ with tables of their own; all else is one table
+parts = *studies, "earlier", "weights"  # folders of results/ with tables of their own; all else is one table
 kinds = ("ceiling", "pipeline", "overhead", "scaling", "side_by_side", "earlier_side_by_side",
          "trials", "search", "skipping", "cheaper")  # of load_bench
 

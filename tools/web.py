@@ -23,8 +23,26 @@ runtime = "onnxruntime-web@1.30.0"
 files = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
 place = Path(__file__).resolve().parent.parent / "nbs" / "try"
 
+
+
+def halve(path):
+    "Keep the large constants of an ONNX file in 16 bits, if that loses nothing, and let it widen them when it is loaded."
+    import numpy
+    import onnx
+    from onnx import helper, numpy_helper
+    model = onnx.load(path)
+    for old in [c for c in model.graph.initializer if c.data_type == onnx.TensorProto.FLOAT and len(c.raw_data) > 4096]:
+        half = numpy_helper.to_array(old).astype(numpy.float16)
+        if (half.astype(numpy.float32) != numpy_helper.to_array(old)).any(): continue
+        model.graph.initializer.remove(old)
+        model.graph.initializer.append(numpy_helper.from_array(half, old.name + "_16"))
+        model.graph.node.insert(0, helper.make_node("Cast", [old.name + "_16"], [old.name], to=onnx.TensorProto.FLOAT))
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
 model = load_model(shipped_weights(), "cpu")
-to_onnx(model, place / "model.onnx")
+halve(to_onnx(model, place / "model.onnx"))
 (place / "model.json").write_text(json.dumps(dict(classes=model.info["classes"], size=model.info["size"])))
 (place / "samples").mkdir(exist_ok=True)
 for name in cifar10_classes: draw_image(name, random.Random(f"try {name}"), 112).save(place / "samples" / f"{name}.png")

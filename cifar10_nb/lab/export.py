@@ -30,12 +30,14 @@ class Deployed(nn.Module):
     ):
         super().__init__()
         self.info, self.net = model.info, copy.deepcopy(model).cpu().eval()
+        self.temperature = model.info.get("temperature", 1.0)
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(model.info[name]).view(1, -1, 1, 1))
         self.eval()
 
     def forward(self, images):  # uint8 [n, 3, size, size] -> float32 [n, classes]
-        return self.net((images.float() / 255 - self.mean) / self.std).softmax(1)
+        logits = self.net((images.float() / 255 - self.mean) / self.std)
+        return (logits / self.temperature).softmax(1)
 
 # %% ../../nbs/lab/05_export.ipynb #e7b00009
 def _packages():

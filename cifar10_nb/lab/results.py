@@ -30,7 +30,8 @@ def results_folder() -> Path:
     clone = (package.parent / "settings.ini").exists()
     return package.parent / "results" if clone else package / "filed"
 
-_no_recipes = "ablation", "ablation_long", "ladder", "trials", "bench", "reports", "evaluations"  # other folders in results/
+_no_recipes = ("ablation", "ablation_long", "ladder", "trials", "bench", "reports", "evaluations",
+               "weights")  # other folders in results/
 
 def load_results(
     kind: str = "",  # "": of recipes; "ablation", ...: of one of the `studies`; "trials/rates": of trials on held-out images

@@ -38,7 +38,7 @@ def predict_logits(
     tta: str = "none",       # test-time augmentation: "none", "flip" or "full"
     batch_size: int = 500,   # images at once
 ) -> torch.Tensor:  # float32 [n, classes], on the CPU
-    "The network's outputs for all `images`, in their order, in single precision."
+    "The network's outputs for all `images`, in their order, divided by its temperature if `info` has one."
     if (size := model.info.get("size")) and len(images) and tuple(images.x.shape[2:]) != (size, size):
         raise InputError(f"these images have {images.x.shape[3]}x{images.x.shape[2]} pixels, and the network "
                          f"was trained on {size}x{size}: open them with size={size}")
@@ -49,7 +49,7 @@ def predict_logits(
         x, _ = normalize(x.to(device))
         x = x.contiguous(memory_format=torch.channels_last)
         logits.append(sum(weight * model(view) for weight, view in views(x, tta)).float().cpu())
-    return torch.cat(logits)
+    return torch.cat(logits) / model.info.get("temperature", 1.0)
 
 # %% ../../nbs/parts/04_score.ipynb #1928cb05
 def score(

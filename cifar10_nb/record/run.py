@@ -85,10 +85,12 @@ class Run:
 # %% ../../nbs/record/01_run.ipynb #4689dc7f
 def weights_bytes(
     model: torch.nn.Module,  # with `info`
+    half: bool = False,      # matrices and filters in 16 bits?
 ) -> bytes:  # a safetensors file; the same weights give the same bytes
     "The model as a safetensors file, `info` as JSON in its header."
     from safetensors.torch import save
-    copies = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in model.state_dict().items()}
+    plain = lambda v: v.half() if half and v.ndim > 1 else v
+    copies = {k: plain(v.detach().cpu().clone(memory_format=torch.contiguous_format)) for k, v in model.state_dict().items()}
     return save(copies, metadata={"cifar10_nb": json.dumps(model.info, sort_keys=True)})
 
 @patch
@@ -109,9 +111,9 @@ def save(self: Run,
 
 # %% ../../nbs/record/01_run.ipynb #5f64ae22
 def shipped_weights() -> Path:
-    "The weights that come with the package: the recipe `small`, trained on CIFAR-10. The model card is beside them."
+    "The weights that come with the package: the recipe `speed`, trained on CIFAR-10. The model card is beside them."
     from importlib.resources import files
-    return Path(str(files("cifar10_nb"))) / "weights" / "small.safetensors"
+    return Path(str(files("cifar10_nb"))) / "weights" / "speed.safetensors"
 
 # %% ../../nbs/record/01_run.ipynb #0005ea37
 _kinds = dict(recipe=dict, seed=int, source=str, history=list, seconds=(int, float), device=dict, versions=dict,
@@ -151,7 +153,8 @@ def _sound(info):
     texts = [info["model"], info.get("held_out", ""), *(names if isinstance(names, list) else [None])]
     return (all(isinstance(t, str) and t.isprintable() for t in texts) and len(set(names)) == len(names) > 1
             and type(size) is int and 8 <= size <= 1024 and all(isinstance(v, list) and len(v) == 3 for v in numbers)
-            and all(isinstance(x, float) and math.isfinite(x) for v in numbers for x in v) and min(info["std"]) > 0)
+            and all(isinstance(x, float) and math.isfinite(x) for v in numbers for x in v) and min(info["std"]) > 0
+            and isinstance(t := info.get("temperature", 1.0), float) and 0 < t < math.inf)
 
 def _info_of(path):
     "The `info` in the header of a weights file; raises `InputError`."
