@@ -285,7 +285,8 @@ def measured(
     runs, lacks = standing(results, name)
     if lacks == "run": return "not run yet"
     if lacks == "epochs":
-        return f"{percent(_top1(runs)).removesuffix(' (n=1)')} after {_epochs(runs)} epochs (n=1); not run at full length yet"
+        top1 = percent(_top1(runs)).removesuffix(" (n=1)")
+        return f"{top1} after {_epochs(runs)} epochs (n=1); not run at full length yet"
     said = percent(_top1(runs)) + (f", {len(runs)} runs" if len(runs) > 1 else "")
     return f"{said}, with earlier settings; not run with today's yet" if lacks else said
 
