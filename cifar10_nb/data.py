@@ -320,7 +320,7 @@ def _warn_drawn(why):
     lines = ["THESE ARE NOT THE REAL CIFAR-10 IMAGES", "",
              "CIFAR-10 could not be had, so the built-in sample of drawn pictures is used",
              "(source 'drawn'). Its scores say nothing about CIFAR-10.", "", "To get the real images, do one of these:",
-             "- run again with a network connection;", f"- put cifar-10-python.tar.gz into {cache_dir()};",
+             "- run again with an internet connection;", f"- put cifar-10-python.tar.gz into {cache_dir()};",
              "- set CIFAR10_NB_DATA to a folder that holds it, or that holds the",
              "  images as train/<class>/* and test/<class>/*."]
     w = max(map(len, lines))

@@ -256,7 +256,7 @@ def _waiting(results, waiting):
     for name, hardware in waiting.items():
         run = dict(recipe=asdict(get_recipe(name)), source="cifar10")
         row = {"recipe": name, "data": "cifar10", "runs": 0, "test accuracy": "not yet measured",
-               "epochs": recipes[name].epochs, "device": f"waits for {hardware}", "on": hardware}
+               "epochs": recipes[name].epochs, "device": f"needs {hardware}", "on": hardware}
         if name not in measured: yield _order(run), row
 
 # %% ../../nbs/lab/02_results.ipynb #b6ac5256
@@ -283,12 +283,13 @@ def measured(
     name: str,      # of a recipe
 ) -> str:
     "A recipe's test accuracy on CIFAR-10, in its row of most runs; if none is as it stands, that of its longest run."
-    (runs, lacks), waits = standing(results, name), f"at full length it waits for {needs[name]}"
-    if lacks == "run": return waits
+    runs, lacks = standing(results, name)
+    if lacks == "run": return "not run yet"
     if lacks == "epochs":
-        return f"{percent(_top1(runs)).removesuffix(' (n=1)')} after {_epochs(runs)} epochs (n=1); {waits}"
+        top1 = percent(_top1(runs)).removesuffix(" (n=1)")
+        return f"{top1} after {_epochs(runs)} epochs (n=1); not run at full length yet"
     said = percent(_top1(runs)) + (f", {len(runs)} runs" if len(runs) > 1 else "")
-    return f"{said}, with earlier settings; today's wait for {needs[name]}" if lacks else said
+    return f"{said}, with earlier settings; not run with today's yet" if lacks else said
 
 def _top1(runs, key="test"): return [r[key]["top1"] for r in runs]
 
@@ -297,7 +298,7 @@ _views = "\n\n† six views of each image in place of two\n"
 
 def result_table(
     results: list,         # of dicts as in run.json
-    waiting: dict = None,  # recipe -> the hardware it waits for, such as `needs`: adds a row for each not measured
+    waiting: dict = None,  # recipe -> the hardware it needs, such as `needs`: adds a row for each not measured
     brief: bool = False,   # as few columns as fit on a page, and data beside the recipe if they are not CIFAR-10?
     limits: list = (),     # of dicts that the benchmark of the ceiling gave: GFLOP/s are set against them
     columns: tuple = None,  # other columns than these
