@@ -108,7 +108,7 @@ def agreement(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
     people: torch.Tensor,  # float32 [n, classes]: shares of the people who chose each class
-) -> dict:  # cross_entropy and its lower bound, people_entropy (nats); groups: accuracy by agreement
+) -> dict:  # cross_entropy and its lower bound people_entropy (nats); groups: accuracy by agreement
     "A network's probabilities beside those of people."
     top, right = people.max(1).values, (logits.argmax(1) == y).double()
     kinds = {"95% of people or more agree": top >= 0.95,
