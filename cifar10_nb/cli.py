@@ -82,7 +82,7 @@ def _at_home(value):
 def command(
     func,  # a function with type hints and docments
 ):
-    "Give `func` a `from_terminal`, which reads options; an `InputError` becomes a line and exit code 2, Ctrl-C code 130."
+    "Give `func` a `from_terminal` that reads options; an `InputError` becomes a line and exit code 2, Ctrl-C code 130."
     def from_terminal(args=None):
         prepare_terminal()
         try: func(**{k: _at_home(v) for k, v in vars(parser_of(func).parse_args(args)).items()})

@@ -39,6 +39,28 @@ def show(text: str):
     "Print lines; of names in them, nothing but what they look like."
     print("\n".join(map(printable, text.split("\n"))))
 
+# %% ../nbs/07_commands.ipynb #75a00fa1
+def _run_rows(runs, n):
+    "What came of some runs of `n` classes, as rows of a table."
+    run, (mean, std) = runs[0], mean_std([r.test["top1"] for r in runs])
+    mean_of = lambda value: mean_std([value(r) for r in runs])[0]
+    epochs, seconds, pflop = (mean_of(lambda r: getattr(r, name)) for name in ("epochs", "seconds", "pflop"))
+    tested = lambda r: {"tta": r.test_tta["top1"], **r.test}
+    tta, top5, loss = (mean_of(lambda r: tested(r)[name]) for name in ("tta", "top5", "loss"))
+    spread = f" ± {std:.2%} over {len(runs)} seeds" if std is not None else ""
+    views = "with its mirror image too" if run.recipe.tta == "flip" else "with 6 views"
+    rate = mean_of(lambda r: r.images_per_s)
+    speed = f"{rate:,.0f} images/s, {pflop:.4f} PFLOP, {1e6 * pflop / seconds:,.0f} GFLOP/s"
+    plural = "" if epochs == 1 else "s"
+    trained = f"{epochs:g} epoch{plural}, {run.n_train:,} images to train on, {run.n_valid:,} held out"
+    return [("recipe", f"{run.recipe.name}, {trained}"),
+            ("data", run.source + (" (drawn by code: not CIFAR-10!)" if run.source == "drawn" else "")),
+            ("test accuracy", f"{mean:.2%}{spread} ({views}: {tta:.2%})"),
+            ("top-5, loss", f"{top5:.2%}, {loss:.4f}") if n > 5 else ("loss", f"{loss:.4f}"),
+            ("training", f"{seconds:.0f} s, {speed}" + (" a run" if len(runs) > 1 else "")),
+            ("on", f"{run.device['name']}, {run.device['precision']}")]
+
+# %% ../nbs/07_commands.ipynb #95ce6c91
 def run_table(
     runs: list,     # of Run, same recipe
     folders: list,   # where they are; empty if they could not be saved
@@ -46,27 +68,12 @@ def run_table(
     n: int = 10,     # classes
 ) -> str:
     "What came of some runs, for people: a short table, where the files are, what to do next."
-    run, (mean, std) = runs[0], mean_std([r.test["top1"] for r in runs])
-    mean_of = lambda value: mean_std([value(r) for r in runs])[0]
-    epochs, seconds, pflop = (mean_of(lambda r: getattr(r, name)) for name in ("epochs", "seconds", "pflop"))
-    tta, top5, loss = (mean_of(lambda r: {"tta": r.test_tta["top1"], **r.test}[name]) for name in ("tta", "top5", "loss"))
-    spread = f" ± {std:.2%} over {len(runs)} seeds" if std is not None else ""
-    views = "with its mirror image too" if run.recipe.tta == "flip" else "with 6 views"
-    rate = mean_of(lambda r: r.images_per_s)
-    speed = f"{rate:,.0f} images/s, {pflop:.4f} PFLOP, {1e6 * pflop / seconds:,.0f} GFLOP/s"
-    plural = "" if epochs == 1 else "s"
-    trained = f"{epochs:g} epoch{plural}, {run.n_train:,} images to train on, {run.n_valid:,} held out"
-    lines = [("recipe", f"{run.recipe.name}, {trained}"),
-             ("data", run.source + (" (drawn by code: not CIFAR-10!)" if run.source == "drawn" else "")),
-             ("test accuracy", f"{mean:.2%}{spread} ({views}: {tta:.2%})"),
-             ("top-5, loss", f"{top5:.2%}, {loss:.4f}") if n > 5 else ("loss", f"{loss:.4f}"),
-             ("training", f"{seconds:.0f} s, {speed}" + (" a run" if len(runs) > 1 else "")),
-             ("on", f"{run.device['name']}, {run.device['precision']}")]
-    if not folders: return _lines(lines)
+    rows = _run_rows(runs, n)
+    if not folders: return _lines(rows)
     options = f" --data {shlex.quote(data)}" if data not in ("", "cifar10") else ""
     weights = shlex.quote(str(folders[0] / "model.safetensors"))
-    lines += [("saved in", ", ".join(map(str, folders)))]
-    return "\n".join([f"{k:<14} {v}" for k, v in lines] + ["", f"next: cifar10_evaluate {weights}{options} --tta full",
+    rows += [("saved in", ", ".join(map(str, folders)))]
+    return "\n".join([f"{k:<14} {v}" for k, v in rows] + ["", f"next: cifar10_evaluate {weights}{options} --tta full",
                                                            f"      cifar10_predict PHOTO.jpg --weights {weights}"])
 
 # %% ../nbs/07_commands.ipynb #d8f3535e
@@ -114,19 +121,19 @@ def _all_runs(*given, **how):
 # %% ../nbs/07_commands.ipynb #d979e492
 @command
 def cifar10_train(
-    recipe: str = "small",    # small, quick, speed, speed95, speed96, scratch, resnet, final, transfer, ..., or a run.json
+    recipe: str = "small",    # small, quick, speed, speed95, speed96, scratch, resnet, final, transfer, ... or run.json
     data: str = "auto",       # auto, cifar10, cifar100, drawn, or a folder with train/CLASS/* and test/CLASS/*
     epochs: int = None,       # passes over the training images, instead of the recipe's; the warm-up shrinks with them
     batch_size: int = None,   # images a step, instead of the recipe's
     micro_batch: int = None,  # gradient accumulation: images a forward pass, instead of the recipe's; 0: all at once
     lr: float = None,         # peak learning rate, instead of the recipe's
     set: list = None,         # any field of the recipe, such as mixup=0.2; may be given several times
-    size: int = 32,           # edge of the images in pixels; others are resized, and the recipe's sizes are in proportion
+    size: int = 32,           # edge of images in pixels; others are resized, and the recipe's sizes are in proportion
     seed: int = 0,            # of the first run
     seeds: int = 1,           # how many runs: seed, seed + 1, ...
     device: str = "auto",     # auto, cpu, cuda, mps, ...
     out: str = "",            # folder of the run, with several seeds of all of them; runs/NAME if not given
-    resume: str = "",         # folder of an interrupted run to go on with; --data says where its images are, if they were moved
+    resume: str = "",         # folder of an interrupted run to go on with; --data says where its images are, if moved
     save_every: float = 5,    # minutes between two checkpoints inside an epoch
     jobs: int = 1,            # seeds to train at the same time, each in a process of its own
     compile: str = "",        # mode of torch.compile: default or max-autotune; not compiled if not given
@@ -152,13 +159,14 @@ def cifar10_train(
     again = opened_from(data, train.source)
     folders = folders or from_rank0(lambda: free_folders(_run_folder(chosen, train, seed), all_seeds, chosen))
     if jobs > 1 and seeds > 1:
-        given = dict(recipe=recipe, data=again, set=" ".join(set or []), size=size, device=device, save_every=save_every,
-                     compile=compile, untimed=untimed)
+        given = dict(recipe=recipe, data=again, set=" ".join(set or []), size=size, device=device,
+                     save_every=save_every, compile=compile, untimed=untimed)
         run_parallel(all_seeds, folders, jobs, given | changed)
     how = dict(data=again, compiled=compile, minutes=save_every, timed=not untimed)
     runs, unsaved = _all_runs(chosen, train, test, all_seeds, device, folders, **how)
     if end_ranks() > 0: return
-    show(to_json(_as_json(runs, folders)) if json else run_table(runs, [] if unsaved else folders, again, train.n_classes))
+    saved = [] if unsaved else folders
+    show(to_json(_as_json(runs, folders)) if json else run_table(runs, saved, again, train.n_classes))
     if unsaved: raise unsaved
 
 # %% ../nbs/07_commands.ipynb #2d6044df
@@ -200,7 +208,7 @@ def _mistake_list(wrong, n):
 @command
 def cifar10_evaluate(
     weights: str,          # a model.safetensors, or the folder of a run
-    data: str = "auto",    # auto, cifar10, cifar100, drawn, a folder with train/CLASS/* and test/CLASS/*, or with CLASS/*
+    data: str = "auto",    # auto, cifar10, cifar100, drawn, or a folder with train/CLASS/* and test/CLASS/*, or CLASS/*
     tta: str = "none",     # test-time augmentation: none, flip (2 views) or full (6 views)
     device: str = "auto",  # auto, cpu, cuda, mps, ...
     report: str = "",      # folder for a page on all that can be said of the network: calibration, corruptions, ...
@@ -220,11 +228,15 @@ def cifar10_evaluate(
         said = dict(scores.to_dict(), mistakes=wrong if own else wrong[:12], wrong=len(wrong))
         print(to_json(dict(weights=str(weights), **said)))
     else: show("\n\n".join([_score_table(scores, own), _class_table(scores), _mistake_list(wrong, 20 if own else 5)]))
-    if not report: return
-    page.save_report(report, found, scores, test)  # last: what was found is told, whatever becomes of the page
-    if not json: show(f"\nreport         {Path(report) / 'report.html'}")
+    if report: page.save_report(report, found, scores, test)  # last: the scores are told, whatever becomes of the page
+    if report and not json: show(f"\nreport         {Path(report) / 'report.html'}")
 
 # %% ../nbs/07_commands.ipynb #f3f1d6c9
+def _doubt(p, n):
+    "How sure an answer of probability `p` is, in words; of two classes, one always has half of it."
+    return ": not sure at all" if p < (0.5 if n > 2 else 0.75) else ": with some doubt" if p < 0.9 else ""
+
+# %% ../nbs/07_commands.ipynb #e93baa92
 @command
 def cifar10_predict(
     images: list,          # image files of any size and format that PIL reads, folders, or patterns such as '*.jpg'
@@ -247,10 +259,6 @@ def cifar10_predict(
             show("\n".join([printable(f) + _doubt(a[0][1], len(classes)), *(f"  {p:7.2%}  {c}" for c, p in a)]))
         show(f"\nby {path}, which knows these classes only: {_some(classes, 20)}")
     if bad: raise_first(bad)
-
-def _doubt(p, n):
-    "How sure an answer of probability `p` is, in words; of two classes, one always has half of it."
-    return ": not sure at all" if p < (0.5 if n > 2 else 0.75) else ": with some doubt" if p < 0.9 else ""
 
 # %% ../nbs/07_commands.ipynb #ec3a8d10
 @command
@@ -281,6 +289,7 @@ def _run_report(c):
         rows += [(name.replace("_per_", "/"), f"{pair['run']:,.0f}, on file {pair['filed']:,.0f} ({c['device']})")]
     return _lines(rows)
 
+# %% ../nbs/07_commands.ipynb #acf76c08
 def _models_report(c):
     "What `compare_models` found, for people."
     gain = Interval(c["difference"], c["low"], c["high"], c["n"])
@@ -311,8 +320,8 @@ def cifar10_compare(
     if a.info["classes"] != b.info["classes"]:
         raise InputError(f"{runs[0]} and {runs[1]} know different classes: compare weights that know the same")
     if a.info["size"] != b.info["size"]:
-        raise InputError(f"{runs[0]} sees images of {a.info['size']} pixels a side, {runs[1]} of {b.info['size']}: compare their "
-                         "scores from cifar10_evaluate")
+        raise InputError(f"{runs[0]} sees images of {a.info['size']} pixels a side, {runs[1]} of {b.info['size']}: "
+                         "compare their scores from cifar10_evaluate")
     images = open_test(data, a.info["classes"], a.info["size"], train=False)[1]
     answer = dict(a=str(runs[0]), b=str(runs[1]), **compare_models(a, b, images, tta))
     print(to_json(answer)) if json else show(_models_report(answer))
@@ -321,7 +330,7 @@ def cifar10_compare(
 @command
 def cifar10_ablate(
     data: str = "auto",       # auto, cifar10, drawn, or a folder with train/CLASS/* and test/CLASS/*
-    study: str = "ablation",  # ablation, ablation_long: stage 4's parts taken away; ladder: way to stage 5, change by change
+    study: str = "ablation",  # ablation, ablation_long: stage 4's parts taken away; ladder: to stage 5 change by change
     seeds: int = 3,           # how many runs of each arm: seeds 0, 1, ...
     device: str = "auto",     # auto, cpu, cuda, mps, ...
     out: str = "",            # a folder for all runs; runs/STUDY if not given

@@ -38,11 +38,14 @@ def say(*args):
     "Tell a person something without disturbing stdout, which may be read by a program."
     print(*args, file=sys.stderr, flush=True)
 
+# %% ../nbs/05_core.ipynb #86475ea0
 def cache_dir() -> Path:  # `~/.cache/cifar10_nb`, or under XDG_CACHE_HOME; it need not exist yet
     "Where downloads and decoded folders are kept."
-    if place := os.environ.get("XDG_CACHE_HOME"): return Path(os.path.expanduser(place)) / "cifar10_nb"
+    if place := os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.path.expanduser(place)) / "cifar10_nb"
     home = Path(os.path.expanduser("~"))
-    return home / ".cache/cifar10_nb" if home.is_dir() and os.access(home, os.W_OK) else _homeless_cache()
+    if home.is_dir() and os.access(home, os.W_OK): return home / ".cache/cifar10_nb"
+    return _homeless_cache()
 
 @functools.cache
 def _homeless_cache():
@@ -51,7 +54,8 @@ def _homeless_cache():
     path.mkdir(mode=0o700, exist_ok=True)
     if not stat.S_ISDIR((found := path.lstat()).st_mode) or found.st_uid != os.getuid():
         raise InputError(f"{path} is not yours: set XDG_CACHE_HOME to a folder that is")
-    say(f"note: there is no home folder to write to, so the cache is {path} (XDG_CACHE_HOME names another)")
+    say(f"note: there is no home folder to write to, so the cache is {path} "
+        "(XDG_CACHE_HOME names another)")
     return path
 
 # %% ../nbs/05_core.ipynb #8b2bacb2
@@ -80,10 +84,12 @@ def check_place(
     here = Path(folder)
     while not os.path.lexists(here) and here != here.parent: here = here.parent
     if os.path.lexists(here) and not here.is_dir():
-        raise InputError(f"{name} {folder}{'' if here == Path(folder) else f': {here}'} is a file: name a folder")
+        where = "" if here == Path(folder) else f": {here}"
+        raise InputError(f"{name} {folder}{where} is a file: name a folder")
     try: tempfile.TemporaryFile(dir=here).close()
     except OSError as e:
-        raise InputError(f"{name} {folder} cannot be written ({why(e)}): name another folder") from None
+        raise InputError(f"{name} {folder} cannot be written ({why(e)}): "
+                         "name another folder") from None
 
 # %% ../nbs/05_core.ipynb #4910c85a
 def printable(
@@ -141,8 +147,8 @@ def _font_for(missing):
     "The name of a font of this system that has these characters, or None."
     from matplotlib.font_manager import fontManager
     for font in fontManager.ttflist:
-        if font.style == "normal" and str(font.weight) in ("400", "normal", "regular") and missing <= _glyphs(font.fname):
-            return font.name
+        upright = font.style == "normal" and str(font.weight) in ("400", "normal", "regular")
+        if upright and missing <= _glyphs(font.fname): return font.name
 
 # %% ../nbs/05_core.ipynb #a13d9d33
 def drawable(

@@ -94,14 +94,9 @@ def unfinished_run(
     return kept["recipe"], place, kept["state"].get("size", 32), kept["seed"], 1, folder
 
 # %% ../nbs/06_jobs.ipynb #2d7561b6
-@contextlib.contextmanager
-def locked(
-    folder,  # made if it is not there
-):
-    "Hold a folder for this process; raises `InputError` if another one holds it."
+def _lock_of(folder):
+    "The lock of a folder, held by this process; raises `FolderInUse`."
     from filelock import FileLock, Timeout
-    folder, made = Path(folder), not Path(folder).exists()
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     lock = FileLock(path)
     try:
@@ -112,12 +107,23 @@ def locked(
         raise FolderInUse(f"another process is training in {folder}: wait for it, or choose another --out") from None
     except (NotImplementedError, OSError) as e:  # there are file systems without locks
         if getattr(e, "errno", errno.ENOSYS) not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP): raise
+    return lock
+
+# %% ../nbs/06_jobs.ipynb #e74a4165
+@contextlib.contextmanager
+def locked(
+    folder,  # made if it is not there
+):
+    "Hold a folder for this process; raises `InputError` if another one holds it."
+    folder, made = Path(folder), not Path(folder).exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _lock_of(folder)
     try:
         for name in ("checkpoint-*", "run.json", "model.safetensors"):
             for left in folder.glob(f".{name}.*.tmp"): left.unlink()  # what a killed process was writing
         yield
     finally:
-        with contextlib.suppress(OSError): path.unlink()  # while it is held; Windows keeps it
+        with contextlib.suppress(OSError): (folder / ".lock").unlink()  # while it is held; Windows keeps it
         lock.release()
         if made:
             with contextlib.suppress(OSError): folder.rmdir()  # if nothing was written into it
@@ -138,12 +144,14 @@ def finished_run(
         return load_run(folder) if state == "done" else None
     if not (run := from_rank0(found)): return None
     sets = dict(train=train, valid=valid, test=test)
-    same = all(sets[k] and sets[k].digest() == told for k, told in run.digests.items()) if run.digests else run.source == train.source
+    if run.digests: same = all(sets[k] and sets[k].digest() == told for k, told in run.digests.items())
+    else: same = run.source == train.source
     if not same or (run.n_train, run.n_valid) != (len(train), len(valid or ())):
         raise InputError(f"{folder} holds a run on other images, {run.source}: choose another --out")
     for path in checkpoints(folder): path.unlink(missing_ok=True)  # left by a process that was killed at its end
     return run
 
+# %% ../nbs/06_jobs.ipynb #466c1a51
 def score_test(
     run: Run,
     test: ImageSet,
@@ -169,8 +177,22 @@ class NotSaved(InputError):
     "A run was trained and tested, and could not be written to its folder."
     def __init__(self, run, folder, e):
         self.run = run
-        super().__init__(f"the run could not be written to {folder} ({why(e)}): mend that, then give the same command again")
+        super().__init__(f"the run could not be written to {folder} ({why(e)}): "
+                         "mend that, then give the same command again")
 
+# %% ../nbs/06_jobs.ipynb #83a54f00
+def _tested_and_saved(run, trainer, test, folder):
+    "The run that a trainer has just finished, with its test scores, in its folder; raises `InputError`."
+    if trainer.rank > 0: return run  # rank 0 does the rest
+    score_test(run, test)
+    if odd := [s["loss"] for s in (run.test, run.test_tta) if not math.isfinite(s["loss"])]:
+        trainer.diverged(f"the loss on test images became {odd[0]}")
+    try: run.save(folder)
+    except OSError as e: raise NotSaved(run, folder, e) from e
+    for path in checkpoints(folder): path.unlink()
+    return run
+
+# %% ../nbs/06_jobs.ipynb #33874d24
 def run_one(
     recipe: Recipe,
     train: ImageSet,     # of which the recipe's share is held out
@@ -195,14 +217,7 @@ def run_one(
         trainer = Trainer(recipe, train, valid, seed, device, [keep], compiled=compiled)
         trainer.timed = timed and trainer.timed
         run = trainer.fit()
-        if trainer.rank > 0: return run  # rank 0 does the rest
-        score_test(run, test)
-        if odd := [s["loss"] for s in (run.test, run.test_tta) if not math.isfinite(s["loss"])]:
-            trainer.diverged(f"the loss on test images became {odd[0]}")
-        try: run.save(folder)
-        except OSError as e: raise NotSaved(run, folder, e) from e
-        for path in checkpoints(folder): path.unlink()
-        return run
+        return _tested_and_saved(run, trainer, test, folder)
 
 # %% ../nbs/06_jobs.ipynb #6f58fa44
 def run_seeds(
@@ -235,6 +250,15 @@ def _environment(i, jobs, device):
     gpus = visible or [str(g) for g in range(torch.cuda.device_count())]
     return env | dict(CUDA_VISIBLE_DEVICES=gpus[i % len(gpus)])
 
+# %% ../nbs/06_jobs.ipynb #82b70d5c
+def _ending(code, said):
+    "How a process ended, in words."
+    if code > 0: return said[-1] if said else f"ended with code {code}"
+    name = signal.Signals(-code).name
+    reason = " (is there enough memory?)" if name == "SIGKILL" else ""
+    return f"its process was killed by {name}{reason}: give the same command again to go on"
+
+# %% ../nbs/06_jobs.ipynb #753670cb
 class _Children:
     "Processes of cifar10_train, each with an environment that is free; they can all be asked to save and stop."
     def __init__(self, environments): self.free, self.running, self.stopped = environments, set(), False
@@ -257,13 +281,6 @@ class _Children:
         "Ask all of them to stop."
         self.stopped = True
         for child in [*self.running]: child.terminate()
-
-def _ending(code, said):
-    "How a process ended, in words."
-    if code > 0: return said[-1] if said else f"ended with code {code}"
-    name = signal.Signals(-code).name
-    reason = " (is there enough memory?)" if name == "SIGKILL" else ""
-    return f"its process was killed by {name}{reason}: give the same command again to go on"
 
 # %% ../nbs/06_jobs.ipynb #be253643
 def run_parallel(

@@ -44,15 +44,17 @@ def peak_throughput(
     works, flops = {}, {}
     for dtype, name in ((torch.float32, "fp32"), (torch.bfloat16, "bf16"))[:1 + has_bf16(device)]:
         a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-        x = torch.randn(batch, 256, 16, 16, device=device).to(dtype, memory_format=torch.channels_last)
-        w = torch.randn(256, 256, 3, 3, device=device).to(dtype, memory_format=torch.channels_last)
+        kind = dict(dtype=dtype, memory_format=torch.channels_last)
+        x = torch.randn(batch, 256, 16, 16, device=device).to(**kind)
+        w = torch.randn(256, 256, 3, 3, device=device).to(**kind)
         product, convolution = f"matrix product, {name}", f"convolution, {name}"
         works[product] = lambda a=a, b=b: a @ b
         works[convolution] = lambda x=x, w=w: F.conv2d(x, w, padding=1)
         flops |= {product: 2 * side**3, convolution: 2 * 9 * 256 * 256 * 16 * 16 * batch}
     with torch.no_grad(): taken = time_interleaved(works, rounds, device)
     speeds = {k: [flops[k] / s / 1e9 for s in v] for k, v in taken.items()}
-    return dict(what="ceiling", machine=machine(device), gflop_per_s=speeds, best=max(map(max, speeds.values())))
+    best = max(map(max, speeds.values()))
+    return dict(what="ceiling", machine=machine(device), gflop_per_s=speeds, best=best)
 
 # %% ../../nbs/lab/04_bench.ipynb #be4c0014
 def _cutout(image, size=16):
@@ -69,8 +71,8 @@ def chains(
     from torchvision import transforms as v1
     from torchvision.transforms import v2
     normal = cifar10_mean, cifar10_std
-    pil = [v1.RandomCrop(32, 4), v1.RandomHorizontalFlip(), v1.RandAugment(2, 7), v1.ToTensor(), _cutout,
-           v1.Normalize(*normal)]
+    pil = [v1.RandomCrop(32, 4), v1.RandomHorizontalFlip(), v1.RandAugment(2, 7),
+           v1.ToTensor(), _cutout, v1.Normalize(*normal)]
     new = [v2.RandomCrop(32, 4), v2.RandomHorizontalFlip(), v2.RandAugment(2, 7),
            v2.ToDtype(torch.float32, scale=True), _cutout, v2.Normalize(*normal)]
     own = [RandomCrop(4), HorizontalFlip(), RandAugment(2, 7), Cutout(16), Normalize(*normal)]
@@ -112,20 +114,22 @@ def overhead(
     device: torch.device,
     steps: int = 3,       # batches a round
     rounds: int = 5,
-) -> dict:  # images/s of each round "training" and on "one batch", and the "share" of the second the first reaches
-    "How near training comes to the same network on one fixed batch, at the recipe's last image size."
+) -> dict:  # images_per_s of each round, "training" and on "one batch"; share, the ratio of the two
+    "How near training comes to its network on one fixed batch, at the recipe's last image size."
     from cifar10_nb.core import progress_bar as tqdm
     recipe = replace(recipe, sizes=recipe.sizes[-1:], hardest=(), pretrained=False, patience=0,
                      epochs=10_000)
     if len(images) < steps * recipe.batch_size:
         raise InputError(f"{len(images)} images are less than {steps} batches: give more")
-    trainer = Trainer(recipe, images.subset(range(steps * recipe.batch_size)), seed=0, device=str(device))
+    some = images.subset(range(steps * recipe.batch_size))
+    trainer = Trainer(recipe, some, seed=0, device=str(device))
     x, y = trainer.prepare(*next(iter(trainer.batches)))
     trainer.hooks = []  # progress would be shown for ten thousand epochs
     def one_batch():
         trainer.model.train()
         for _ in range(steps): trainer.step(x, y)
-    taken = time_interleaved({"training": trainer.one_epoch, "one batch": one_batch}, rounds, trainer.device)
+    ways = {"training": trainer.one_epoch, "one batch": one_batch}
+    taken = time_interleaved(ways, rounds, trainer.device)
     speeds = {k: [steps * recipe.batch_size / s for s in v] for k, v in taken.items()}
     return dict(images_per_s=speeds, share=ratio(speeds["training"], speeds["one batch"]))
 
@@ -138,7 +142,8 @@ def kept_bytes(
     "Bytes that a forward pass keeps for the backward pass, without parameters and buffers."
     kept, own = {}, {tuple(sorted(t.shape)) for t in (*model.parameters(), *model.buffers())}
     def keep(t):
-        if tuple(sorted(t.shape)) not in own: kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        if tuple(sorted(t.shape)) not in own:
+            kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
         return t
     autocast = torch.autocast(x.device.type, torch.bfloat16, enabled=bf16)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t), autocast: out = model(x)
@@ -168,7 +173,7 @@ def scaling(
     rounds: int = 3,
     axes: dict = _axes,
 ) -> dict:  # what, machine, rows: axis, value, seconds of each round, images/s, GFLOP an image, MB kept
-    "How passes through `SmallCNN` and back grow along each axis, others at batch 128, width 1, 32 pixels; raises `InputError`."
+    "How passes through `SmallCNN` grow along each axis, others at batch 128, width 1, 32 pixels; raises `InputError`."
     prepare_device(device)
     rows, works = [], {}
     for axis, value in ((a, v) for a, values in axes.items() for v in values):

@@ -40,8 +40,8 @@ def calibration(
     sums = [torch.zeros(bins, dtype=torch.float64).index_add_(0, place, v) for v in (p, right)]
     ece = float((sums[0] - sums[1]).abs().sum() / len(y))
     mean = [[float(s / k) if k else None for s, k in zip(total, n)] for total in sums]
-    rows = [dict(low=i / bins, high=(i + 1) / bins, n=int(n[i]), confidence=mean[0][i], accuracy=mean[1][i])
-            for i in range(bins)]
+    rows = [dict(low=i / bins, high=(i + 1) / bins, n=int(n[i]), confidence=mean[0][i],
+                 accuracy=mean[1][i]) for i in range(bins)]
     return dict(ece=ece, bins=rows)
 
 # %% ../../nbs/lab/07_report.ipynb #b1cbb4ac
@@ -52,7 +52,7 @@ def fit_temperature(
     "The number to divide logits by that makes the labels most probable (between 0.05 and 20)."
     def loss(t): return F.cross_entropy(logits.double() / t, y).item()
     low, high = 0.05, 20.0
-    for _ in range(60):  # the loss has one minimum: cut off a third of the interval, on a logarithmic scale
+    for _ in range(60):  # one minimum: cut off a third of the interval, on a logarithmic scale
         a, b = (low * (high / low) ** share for share in (1 / 3, 2 / 3))
         low, high = (low, b) if loss(a) < loss(b) else (a, high)
     return (low * high) ** 0.5
@@ -60,7 +60,7 @@ def fit_temperature(
 # %% ../../nbs/lab/07_report.ipynb #4e90000d
 def plot_reliability(
     curves: dict,  # name -> what calibration gave
-):  # matplotlib Figure: accuracy against confidence in bins that hold 1% of the images or more; dashed: calibrated
+):  # Figure: accuracy against confidence in bins of 1% of the images or more; dashed: calibrated
     "The reliability diagram."
     fig, ax = new_figure(4.6, 4.2)
     ax.plot([0, 1], [0, 1], color=colours[-1], ls="--", lw=1)
@@ -108,11 +108,11 @@ def agreement(
     logits: torch.Tensor,  # float32 [n, classes]
     y: torch.Tensor,       # int64 [n]
     people: torch.Tensor,  # float32 [n, classes]: shares of the people who chose each class
-) -> dict:  # cross_entropy (nats), people_entropy (its lower bound), groups: accuracy by how far people agree
+) -> dict:  # cross_entropy and its lower bound people_entropy (nats); groups: accuracy by agreement
     "A network's probabilities beside those of people."
     top, right = people.max(1).values, (logits.argmax(1) == y).double()
-    kinds = {"95% of people or more agree": top >= 0.95, "fewer than 95%": (top < 0.95) & (top >= 0.7),
-             "fewer than 70%": top < 0.7}
+    kinds = {"95% of people or more agree": top >= 0.95,
+             "fewer than 95%": (top < 0.95) & (top >= 0.7), "fewer than 70%": top < 0.7}
     groups = {k: dict(n=int(m.sum()), accuracy=float(right[m].mean()) if m.any() else None)
               for k, m in kinds.items()}
     cross = -(people * logits.log_softmax(1)).sum(1).mean()
@@ -130,7 +130,7 @@ def robustness(
     def accuracy(x): return score(predict_logits(model, replace(images, x=x)), images.y)["top1"]
     found = {name: [] for name in corruptions}
     for name in tqdm(corruptions, desc="corruptions", leave=False):
-        found[name] = [accuracy(corrupt(images.x, name, severity, seed)) for severity in range(1, 6)]
+        found[name] = [accuracy(corrupt(images.x, name, level, seed)) for level in range(1, 6)]
     mean = sum(map(sum, found.values())) / (5 * len(found))
     return dict(n=len(images), clean=accuracy(images.x), by_name=found, mean=mean)
 
@@ -253,7 +253,8 @@ def _corruptions_section(c):
     "Accuracy by corruption and severity."
     rows = [(name, *map(_share, v), _share(sum(v) / 5)) for name, v in c["by_name"].items()]
     return (f"<p>On {c['n']:,} images: {c['clean']:.1%} as they are, {c['mean']:.1%} on average over fifteen "
-            "corruptions in five severities. Frost is drawn here, so that row cannot be compared with published ones.</p>"
+            "corruptions in five severities. Frost is drawn here, so that row cannot be compared with published "
+            "ones.</p>"
             + _html_table(("corruption", *(f"severity {s}" for s in range(1, 6)), "mean"), rows))
 
 # %% ../../nbs/lab/07_report.ipynb #f7ac7abf

@@ -27,7 +27,7 @@ def derive_seeds(
 def seeded(
     seed: int,  # of the global generator while the block runs
 ):
-    "Run a block with torch's global CPU generator seeded, and put it back afterwards: layers initialise from it."
+    "Run a block with torch's global CPU generator seeded, and put it back afterwards."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
@@ -38,35 +38,40 @@ def pick_device(
 ) -> torch.device:
     "The device called `name`; raises `InputError` if this machine has none like it."
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = ("cuda" if torch.cuda.is_available() else
+                "mps" if torch.backends.mps.is_available() else "cpu")
     try:
         place = torch.empty(1, device=torch.device(name)).device
         if place.type not in ("cpu", "cuda", "mps", "xpu"): raise NotImplementedError
         return place
     except (RuntimeError, AssertionError, NotImplementedError) as e:
-        raise InputError(f"no device {name!r} here: use --device auto, cpu or a GPU that torch can see") from e
+        raise InputError(f"no device {name!r} here: use --device auto, cpu or a GPU "
+                         "that torch can see") from e
 
+# %% ../../nbs/machine/01_device.ipynb #ecaaf552
 def has_bf16(
     device: torch.device,
 ) -> bool:
     "Does `device` compute in bfloat16 in hardware?"
     if device.type == "cuda": return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu": return False
-    return any(getattr(torch.cpu, f, bool)() for f in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    questions = "_is_avx512_bf16_supported", "_is_amx_tile_supported"  # not every torch knows them
+    return any(getattr(torch.cpu, question, bool)() for question in questions)
 
 # %% ../../nbs/machine/01_device.ipynb #d6475398
 def tune_malloc() -> bool:  # did the C library take the settings?
-    "Tell glibc's allocator to keep freed memory instead of returning it to the kernel, for this process."
+    "Have glibc's allocator keep this process's freed memory instead of returning it to the kernel."
     try: mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError): return False
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # names of malloc.h
-    return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 256 * 2**20)])
+    return all([mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1),
+                mallopt(m_top_pad, 256 * 2**20)])
 
 # %% ../../nbs/machine/01_device.ipynb #64ce1661
 def prepare_device(
     device: torch.device,
 ):
-    "Set up this process: an allocator that keeps memory, or on an NVIDIA GPU cuDNN's fastest algorithm per shape."
+    "Set up this process: an allocator that keeps memory, or cuDNN's fastest algorithm per shape."
     if device.type == "cpu": tune_malloc()
     if device.type == "cuda":
         torch.cuda.set_device(device)

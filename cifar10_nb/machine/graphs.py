@@ -9,6 +9,7 @@ __all__ = ['eager_steps', 'compile_modes', 'set_rate', 'Graphed', 'check_mode', 
 import warnings
 
 import torch
+from fastcore.basics import patch
 
 from ..core import InputError
 
@@ -47,16 +48,19 @@ class Graphed:
         kept["graph"].replay()
         return kept["results"]  # the next step writes over them
 
-    def record(self, kept, x, y):
-        "Record the step for batches like (x, y)."
-        x, y, graph = x.clone(), y.clone(), torch.cuda.CUDAGraph()
-        pool = next((k["graph"].pool() for k in self.kept.values() if "graph" in k), None)  # of memory: one for all
-        with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.Stream(x.device)): results = self.step(x, y)
-        kept |= dict(x=x, y=y, graph=graph, results=results)
+# %% ../../nbs/machine/04_graphs.ipynb #93637112
+@patch
+def record(self: Graphed, kept, x, y):
+    "Record the step for batches like (x, y)."
+    x, y, graph = x.clone(), y.clone(), torch.cuda.CUDAGraph()
+    pool = next((k["graph"].pool() for k in self.kept.values() if "graph" in k), None)  # of memory: one for all
+    with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.Stream(x.device)): results = self.step(x, y)
+    kept |= dict(x=x, y=y, graph=graph, results=results)
 
-    def reset(self):
-        "Forget what was recorded: it holds the optimizers' former state."
-        self.kept = {}
+@patch
+def reset(self: Graphed):
+    "Forget what was recorded: it holds the optimizers' former state."
+    self.kept = {}
 
 # %% ../../nbs/machine/04_graphs.ipynb #fa4ff488
 compile_modes = {"default": "default", "max-autotune": "max-autotune-no-cudagraphs"}  # graphs are recorded by Graphed

@@ -20,6 +20,22 @@ def rank_and_world() -> tuple:  # this process's number, and how many there are
     "Which of the processes that share a run is this one? (0, 1) if it is alone."
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
 
+# %% ../../nbs/machine/03_ranks.ipynb #20b93909
+def _told_ranks() -> bool:  # are there other processes?
+    "What torchrun put into the environment, checked; raises `InputError`."
+    told = {k: os.environ[k] for k in ("WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT") if k in os.environ}
+    numbers = [told.get(k, "0") for k in ("RANK", "WORLD_SIZE", "MASTER_PORT")]
+    if "WORLD_SIZE" in told and not (all(map(str.isdecimal, numbers)) and int(numbers[0]) < int(numbers[1])):
+        raise InputError(f"RANK is {numbers[0]} and WORLD_SIZE {numbers[1]}: start several processes with torchrun, or "
+                         "unset both")
+    if int(told.get("WORLD_SIZE", 1)) == 1: return False
+    if len(told) < 4:
+        missing = [k for k in ("RANK", "MASTER_ADDR", "MASTER_PORT") if k not in told]
+        raise InputError(f"WORLD_SIZE is {told['WORLD_SIZE']}, and {', '.join(missing)} not set: "
+                         "start several processes with torchrun, or unset WORLD_SIZE")
+    return True
+
+# %% ../../nbs/machine/03_ranks.ipynb #d9a8efb7
 def init_ranks(
     device: str,  # see pick_device
 ) -> str:  # the device of this process
@@ -34,26 +50,14 @@ def init_ranks(
     if place.type not in ("cpu", "cuda"):
         raise InputError(f"several processes need --device cpu or NVIDIA GPUs, not {place.type}")
     if place.type == "cuda": torch.cuda.set_device(place)
+    backend = "cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo"
     try:
-        if not dist.is_initialized(): dist.init_process_group("cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo")
+        if not dist.is_initialized(): dist.init_process_group(backend)
     except (RuntimeError, ValueError) as e:
         raise InputError(f"the processes cannot reach each other ({why(e)[:200]}): start them with torchrun") from e
     return str(place)
 
-def _told_ranks() -> bool:  # are there other processes?
-    "What torchrun put into the environment, checked; raises `InputError`."
-    told = {k: os.environ[k] for k in ("WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT") if k in os.environ}
-    numbers = [told.get(k, "0") for k in ("RANK", "WORLD_SIZE", "MASTER_PORT")]
-    if "WORLD_SIZE" in told and not (all(map(str.isdecimal, numbers)) and int(numbers[0]) < int(numbers[1])):
-        raise InputError(f"RANK is {numbers[0]} and WORLD_SIZE {numbers[1]}: start several processes with torchrun, or "
-                         "unset both")
-    if int(told.get("WORLD_SIZE", 1)) == 1: return False
-    if len(told) < 4:
-        missing = [k for k in ("RANK", "MASTER_ADDR", "MASTER_PORT") if k not in told]
-        raise InputError(f"WORLD_SIZE is {told['WORLD_SIZE']}, and {', '.join(missing)} not set: start several processes "
-                         "with torchrun, or unset WORLD_SIZE")
-    return True
-
+# %% ../../nbs/machine/03_ranks.ipynb #edabd6cf
 def end_ranks() -> int:  # the rank that this process was
     "Disconnect from the other processes."
     rank, world = rank_and_world()
@@ -86,6 +90,7 @@ def _everyones(value):
     dist.all_gather_object(found, value)
     return found
 
+# %% ../../nbs/machine/03_ranks.ipynb #9c88d4d2
 class MistakeOfRank(InputError):
     "A mistake on one of several ranks, raised on all of them: it is enough that rank 0 prints it."
 
@@ -103,6 +108,7 @@ def agreed(
         raise MistakeOfRank(mistake if rank == 0 else f"rank {rank}: {mistake}") from error
     return done
 
+# %% ../../nbs/machine/03_ranks.ipynb #8fc3a984
 def from_rank0(
     work,  # a function without arguments
 ):  # what it returns on rank 0
@@ -110,7 +116,6 @@ def from_rank0(
     rank = rank_and_world()[0]
     return broadcast(agreed(lambda: work() if rank == 0 else None))
 
-# %% ../../nbs/machine/03_ranks.ipynb #8fc3a984
 def rank0_first(
     work,  # a function without arguments
 ):  # what it returns
@@ -119,14 +124,15 @@ def rank0_first(
     done = agreed(lambda: work() if rank == 0 else None)
     return agreed(lambda: done if rank == 0 else work())
 
+# %% ../../nbs/machine/03_ranks.ipynb #f1fdbc92
 def check_same(
     **values,  # what must be the same on all ranks, each under the name that people call it
 ):
     "Raise `InputError` on all ranks if one has other values than rank 0."
     for rank, own in enumerate(everyones := _everyones(values)):
         if other := [name.replace("_", " ") for name in values if own[name] != everyones[0][name]]:
-            raise MistakeOfRank(f"rank {rank} has other {' and '.join(other)} than rank 0: start all processes with the same "
-                             "options, on the same images")
+            raise MistakeOfRank(f"rank {rank} has other {' and '.join(other)} than rank 0: "
+                                "start all processes with the same options, on the same images")
 
 # %% ../../nbs/machine/03_ranks.ipynb #8c5aacca
 def shard(

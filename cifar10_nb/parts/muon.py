@@ -41,9 +41,23 @@ def orthogonalize(
         for i, factor in zip(places, factors): wide[i] = factor @ wide[i]
     return [x if x.shape == m.shape else x.T for x, m in zip(wide, matrices)]
 
+# %% ../../nbs/parts/03_muon.ipynb #650b3ea1
+def _nesterov(
+    params: list,     # weights that have gradients
+    state: dict,      # of the optimizer: a momentum for each
+    momentum: float,  # how much of it is kept from step to step
+) -> list:  # the step of each, before it is orthogonalised
+    "Add the gradients to the momenta, and look one step ahead."
+    for p in params:
+        if "momentum" not in state[p]: state[p]["momentum"] = torch.zeros_like(p)
+    grads, buffers = [p.grad for p in params], [state[p]["momentum"] for p in params]
+    torch._foreach_mul_(buffers, momentum)
+    torch._foreach_add_(buffers, grads)
+    return torch._foreach_add(grads, buffers, alpha=momentum)
+
 # %% ../../nbs/parts/03_muon.ipynb #6dcf0e3c
 class Muon(torch.optim.Optimizer):
-    "Nesterov momentum with orthogonalised updates (Jordan et al., 2024), for convolutions followed by batch norm."
+    "Orthogonalised Nesterov momentum (Jordan et al., 2024), for convolutions before batch norms."
     def __init__(self,
         params,               # weights of convolutions, float [filters, channels, height, width]
         lr: float = 0.1,      # length of a step; a row of the weights has length 1
@@ -57,14 +71,9 @@ class Muon(torch.optim.Optimizer):
     @tf32(True)
     def step(self):
         "Update the weights from their gradients."
-        for group in self.param_groups:  # torch._foreach_* works on all tensors of a list, on a GPU at once
+        for group in self.param_groups:
             if not (params := [p for p in group["params"] if p.grad is not None]): continue
-            for p in params:
-                if "momentum" not in self.state[p]: self.state[p]["momentum"] = torch.zeros_like(p)
-            grads, buffers = [p.grad for p in params], [self.state[p]["momentum"] for p in params]
-            torch._foreach_mul_(buffers, group["momentum"])
-            torch._foreach_add_(buffers, grads)
-            updates = torch._foreach_add(grads, buffers, alpha=group["momentum"])
+            updates = _nesterov(params, self.state, group["momentum"])
             updates = [u.movedim(1, -1) for u in updates]  # channels last, as in memory
             for p, norm in zip(params, torch._foreach_norm(params)): p.mul_(len(p) ** 0.5 / norm)
             matrices = orthogonalize(*(u.flatten(1) for u in updates), steps=self.ns_steps)
@@ -74,8 +83,9 @@ class Muon(torch.optim.Optimizer):
 # %% ../../nbs/parts/03_muon.ipynb #cf42c487
 @patch(as_prop=True)
 def flops(self: Muon) -> int:
-    "Floating-point operations in the matrix products of one step, counted by `torch.utils.flop_counter`."
+    "Floating-point operations in the matrix products of one step, as PyTorch counts them."
     params = [p for g in self.param_groups for p in g["params"]]
     with FlopCounterMode(display=False) as counter:
-        orthogonalize(*(torch.empty(p.shape, device="meta").flatten(1) for p in params), steps=self.ns_steps)
+        matrices = (torch.empty(p.shape, device="meta").flatten(1) for p in params)
+        orthogonalize(*matrices, steps=self.ns_steps)
     return counter.get_total_flops()

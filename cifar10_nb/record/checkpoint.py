@@ -85,7 +85,8 @@ def newest_checkpoint(
     for path in reversed(found):
         if path.stem.split("-")[-1] == hashlib.sha256(path.read_bytes()).hexdigest()[:16]: return path
         say(f"warning: {path} is damaged and passed over")
-    if found: raise InputError(f"all checkpoints in {folder} are damaged: remove them to start again from the beginning")
+    if found:
+        raise InputError(f"all checkpoints in {folder} are damaged: remove them to start again from the beginning")
 
 # %% ../../nbs/record/02_checkpoint.ipynb #60d78aed
 def read_checkpoint(
@@ -97,7 +98,8 @@ def read_checkpoint(
         record = load_tree(path)
         return dict(record, recipe=Recipe(**record["recipe"]), **{k: record[k] for k in ("seed", "digests", "state")})
     except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as e:
-        raise InputError(f"{path} was not written by this version of the package: remove it, or choose another folder") from e
+        raise InputError(f"{path} was not written by this version of the package: "
+                         "remove it, or choose another folder") from e
 
 # %% ../../nbs/record/02_checkpoint.ipynb #a2349618
 class Interrupted(KeyboardInterrupt):
@@ -133,7 +135,8 @@ class Pause:
 
     def after_step(self, t, index, losses):
         "Stop, if any rank was asked to."
-        if any_rank(self.asked): raise Interrupted(f"stopped after step {t.n_steps}; to go on: call fit() of this trainer")
+        if any_rank(self.asked):
+            raise Interrupted(f"stopped after step {t.n_steps}; to go on: call fit() of this trainer")
 
 # %% ../../nbs/record/02_checkpoint.ipynb #8b986a3b
 class Checkpoints(Pause):
@@ -156,14 +159,15 @@ class Checkpoints(Pause):
         self.check(t, state)
         try: t.load_state_dict(state["state"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as e:
-            raise InputError(f"{self.last} was not written by this version of the package: remove it, or choose another "
-                             "folder") from e
-
-    def found(self):
-        "The newest checkpoint, and what is in it; None if there is none."
-        return (path, read_checkpoint(path)) if (path := newest_checkpoint(self.folder)) else None
+            raise InputError(f"{self.last} was not written by this version of the package: "
+                             "remove it, or choose another folder") from e
 
 # %% ../../nbs/record/02_checkpoint.ipynb #c260eecd
+@patch
+def found(self: Checkpoints):
+    "The newest checkpoint, and what is in it; None if there is none."
+    return (path, read_checkpoint(path)) if (path := newest_checkpoint(self.folder)) else None
+
 @patch
 def check(self: Checkpoints, t, state):
     "Raise `InputError` for a checkpoint of another recipe, seed or images; say what else is not as it was."
@@ -172,11 +176,12 @@ def check(self: Checkpoints, t, state):
     names = dict(train="training", valid="held-out", test="test")
     known = names if "test" in self.digests and "test" in state["digests"] else ("train", "valid")
     if other := [names[k] for k in known if self.digests.get(k) != state["digests"].get(k)]:
-        raise InputError(f"{self.folder} holds an unfinished run on other {' and '.join(other)} images: go on with those "
-                         "that it began with, or choose another folder")
+        raise InputError(f"{self.folder} holds an unfinished run on other {' and '.join(other)} images: "
+                         "go on with those that it began with, or choose another folder")
     had, has = (_flat(c) for c in (state["state"]["circumstances"], t.circumstances))
     new = [f"{k} {has.get(k)} (it was {had.get(k)})" for k in {**had, **has} if had.get(k) != has.get(k)]
-    if new and t.rank == 0: say(f"note: the run goes on with {', '.join(new)}, so it may end otherwise; run.json says so")
+    if new and t.rank == 0:
+        say(f"note: the run goes on with {', '.join(new)}, so it may end otherwise; run.json says so")
 
 def _flat(tree):
     "The values of nested dicts by their innermost names."
@@ -197,6 +202,7 @@ def after_epoch(self: Checkpoints, t):
     asked = any_rank(self.asked)
     if asked or math.isfinite(self.every): self.save(t, asked)
 
+# %% ../../nbs/record/02_checkpoint.ipynb #5af36de1
 @patch
 def save(self: Checkpoints,
     t,              # a Trainer
@@ -209,10 +215,12 @@ def save(self: Checkpoints,
     again = f"cifar10_train --resume {shlex.quote(str(self.folder))}" if self.data else "call fit() of this trainer"
     if asked: raise Interrupted(f"stopped after step {t.n_steps}; to go on: {again}")
 
+# %% ../../nbs/record/02_checkpoint.ipynb #73159658
 @patch
 def write(self: Checkpoints, t):
     "Write a checkpoint, and remove those before the one that it follows."
-    content = save_tree(dict(recipe=asdict(t.recipe), seed=t.seed, data=self.data, digests=self.digests, state=t.state_dict()))
+    record = dict(recipe=asdict(t.recipe), seed=t.seed, data=self.data, digests=self.digests, state=t.state_dict())
+    content = save_tree(record)
     path = self.folder / f"checkpoint-{t.n_steps:08}-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
     try: write_atomic(path, content)
     except OSError as e:

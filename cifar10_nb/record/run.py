@@ -44,8 +44,9 @@ def commit() -> str:  # a git hash, with "+changes" if the package differs from 
     here = str(Path(cifar10_nb.__file__).parent)
     def git(*args): return subprocess.run(["git", "-C", here, *args], capture_output=True, text=True, check=True).stdout
     try:
-        git("ls-files", "--error-unmatch", "train.py")  # a package installed inside another repository is not its commit
-        return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain", "--", ".").strip() else "")
+        git("ls-files", "--error-unmatch", "train.py")  # fails where the package lies in another repository
+        head, changes = git("rev-parse", "HEAD").strip(), git("status", "--porcelain", "--", ".").strip()
+        return head + ("+changes" if changes else "")
     except (OSError, subprocess.CalledProcessError): return ""
 
 # %% ../../nbs/record/01_run.ipynb #f5b3aceb
@@ -72,14 +73,14 @@ class Run:
     best_epoch: int   # whose weights these are
     seconds: float    # initialisation from data, augmentation, training; no evaluation, checkpoints, loading, rehearsal
     images_per_s: float
-    pflop: float      # 1e15 floating-point operations: the network's passes in both directions and Muon's matrix products
+    pflop: float      # 1e15 floating-point operations: the network's passes in both directions, Muon's matrix products
     device: dict      # type, name, threads, precision; compiled and processes, where a network was compiled or shared
     versions: dict
     commit: str
     test: dict = field(default_factory=dict)      # loss, top1, top5 on the test images, read once
     test_tta: dict = field(default_factory=dict)  # the same with test-time augmentation, and which one
     timed: bool = True  # do the seconds count? False if the machine had other work, or the run changed machines
-    moved: list = field(default_factory=list)  # device, versions and commit that it had before, with the steps done by then
+    moved: list = field(default_factory=list)  # device, versions and commit it had before, with the steps done by then
     digests: dict = field(default_factory=dict, repr=False)  # `ImageSet.digest` of train, valid and test images
 
 # %% ../../nbs/record/01_run.ipynb #4689dc7f

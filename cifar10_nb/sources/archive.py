@@ -25,7 +25,8 @@ cifar100_mirrors = [
     "https://dataset.bj.bcebos.com/cifar/cifar-100-python.tar.gz",
     "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"]
 _mirrors = dict(cifar10=cifar10_mirrors, cifar100=cifar100_mirrors)
-_bytes = dict(c58f30108f718f92721af3b95e74349a=170_498_071, eb9058c3a382ffc7106e4002c42a8d85=169_001_437)
+_bytes = dict(c58f30108f718f92721af3b95e74349a=170_498_071,
+              eb9058c3a382ffc7106e4002c42a8d85=169_001_437)
 
 # %% ../../nbs/sources/02_archive.ipynb #a6413bdf
 def tv_dataset(
@@ -45,7 +46,7 @@ def source_name(
 def open_batches(
     root,               # folder that holds cifar-10-batches-py or cifar-100-python
     dataset="cifar10",  # see tv_dataset
-):  # for train and test: uint8 [n, 3, 32, 32], int64 [n], class names; None if the files are not there or not whole
+):  # train and test: uint8 [n, 3, 32, 32], int64 [n], class names; None if a file is not whole
     "The unpacked official batches."
     dataset = tv_dataset(dataset)
     if not (Path(root) / dataset.base_folder).is_dir(): return None
@@ -59,7 +60,7 @@ def open_archive(
     root,               # folder that holds the batches or the archive
     dataset="cifar10",  # see tv_dataset
 ):  # as from open_batches
-    "The official images from `root`: the batches, else the archive; None if neither is whole. Raises `InputError`."
+    "The batches in `root`, else in its archive; None if neither is whole. Raises `InputError`."
     from torchvision.datasets.utils import extract_archive
     dataset = tv_dataset(dataset)
     archive = Path(root) / dataset.filename
@@ -67,7 +68,8 @@ def open_archive(
     if not archive.is_file() or not digest_ok(archive, f"md5:{dataset.tgz_md5}"): return None
     if (found := open_batches(cache_dir(), dataset)) is not None: return found
     try: extract_archive(str(archive), str(cache_dir()))
-    except OSError as e: raise InputError(f"cannot unpack {archive} into {cache_dir()} ({why(e)})") from None
+    except OSError as e:
+        raise InputError(f"cannot unpack {archive} into {cache_dir()} ({why(e)})") from None
     return open_batches(cache_dir(), dataset)
 
 # %% ../../nbs/sources/02_archive.ipynb #4f3125c2

@@ -122,12 +122,13 @@ def download(
     slow: float = 200_000,  # bytes/s; a mirror below it is left for the next one
     window: float = 5.,     # seconds over which that is measured
 ) -> Path:  # the file, checked
-    "Fetch a file from the first mirror that serves it whole and fast enough; raises `DownloadError`."
+    "Fetch a file from the first host that serves it whole and fast enough; raises `DownloadError`."
     path = Path(path)
     part = path.with_name(path.name + ".part")
     if path.is_file() and digest_ok(path, digest): return path
     try: path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as e: raise DownloadError(f"cannot make the folder {path.parent} ({e.strerror})") from None
+    except OSError as e:
+        raise DownloadError(f"cannot make the folder {path.parent} ({e.strerror})") from None
     todo, said, rates, broke = [(u, slow) for u in urls], {}, {}, []
     while todo:
         url, least = todo.pop(0)
@@ -138,7 +139,7 @@ def download(
             said[url] = "other bytes than expected"
             if had: todo.insert(0, (url, least))
         except _Slow as e: rates[url], said[url] = e.args[0], f"{e.args[0] / 1e3:.0f} kB/s"
-        except (OSError, HTTPException, ValueError) as e:  # the last: where it redirects to nonsense
+        except (OSError, HTTPException, ValueError) as e:  # the last: it redirects to nonsense
             said[url] = why(e)[:100]
             if part.exists() and part.stat().st_size > had and broke.count(url) < 2:
                 broke.append(url); todo.append((url, least))

@@ -74,6 +74,7 @@ _grounds = dict(field=[(95, 150, 65), (140, 160, 75), (70, 115, 60), (175, 155, 
                 room=[(150, 110, 75), (185, 160, 130), (120, 125, 140), (165, 90, 80)])
 _walls = [(215, 205, 185), (190, 205, 210), (225, 190, 175), (175, 185, 160), (150, 150, 165)]
 
+# %% ../../nbs/sources/04_draw.ipynb #89f80210
 def _gradient(top, bottom, w, h):
     from PIL import Image
     im = Image.new("RGB", (1, 2), top)
@@ -272,7 +273,8 @@ def draw_image(
 ):  # a PIL image, mode RGB
     "Draw a picture of the class."
     from PIL import Image, ImageDraw
-    if name not in _classes: raise InputError(f"cannot draw {name!r}: choose from {', '.join(_classes)}")
+    if name not in _classes:
+        raise InputError(f"cannot draw {name!r}: choose from {', '.join(_classes)}")
     paint, places = _classes[name]
     s = 3 * size
     im = _place(rng, rng.choice(places.split()), s)
@@ -292,5 +294,6 @@ def draw_set(
     "Draw a set of images of CIFAR-10's ten classes."
     classes = list(_classes)
     y, x = torch.arange(n) % len(classes), np.empty((n, 32, 32, 3), np.uint8)
-    for i, k in enumerate(y.tolist()): x[i] = draw_image(classes[k], random.Random(f"{seed} {name} {i}"))
+    for i, k in enumerate(y.tolist()):
+        x[i] = draw_image(classes[k], random.Random(f"{seed} {name} {i}"))
     return torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), y, classes

@@ -34,7 +34,8 @@ def _white(low, high, deep, path):
 
 def _to_bytes(a, white):
     "An array of more than 8 bits as uint8."
-    if a.dtype == np.uint16: return (np.arange(65536) * (255 / white)).round().astype(np.uint8)[a]  # without large copies
+    if a.dtype == np.uint16:  # looked up in a table, without large copies
+        return (np.arange(65536) * (255 / white)).round().astype(np.uint8)[a]
     return (a.astype(np.float64) * (255 / white)).round().astype(np.uint8)
 
 # %% ../../nbs/sources/03_pictures.ipynb #b92c090c
@@ -53,8 +54,8 @@ class Ranges:
             if rows and max(whites) == 65535 and (top := max(r[3] for r in rows.values())) < 16384:
                 low, some = min(r[2] for r in rows.values()), min(rows)
                 more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-                raise InputError(f"{some}{more}: 16 bits hold numbers from {low:g} to {top:g} only, nearly black beside the "
-                                 "65535 of white: save with 8 bits, 0 for black and 255 for white")
+                raise InputError(f"{some}{more}: 16 bits hold numbers from {low:g} to {top:g} only, nearly black "
+                                 "beside the 65535 of white: save with 8 bits, 0 for black and 255 for white")
 
 # %% ../../nbs/sources/03_pictures.ipynb #4ff564b9
 _huge = 89_478_485  # pixels: from here on PIL warns, and at twice as many it refuses
@@ -90,8 +91,8 @@ def _upright(im):
         said = im.getexif().get(274, 1)
         turn = int(float((said.decode() if isinstance(said, bytes) else str(said)).strip("\0 ")))
     except Exception: return im  # unsound: PIL raises whatever it stumbles over
-    how = {2: T.FLIP_LEFT_RIGHT, 3: T.ROTATE_180, 4: T.FLIP_TOP_BOTTOM, 5: T.TRANSPOSE, 6: T.ROTATE_270, 7: T.TRANSVERSE,
-           8: T.ROTATE_90}.get(turn)
+    how = {2: T.FLIP_LEFT_RIGHT, 3: T.ROTATE_180, 4: T.FLIP_TOP_BOTTOM, 5: T.TRANSPOSE, 6: T.ROTATE_270,
+           7: T.TRANSVERSE, 8: T.ROTATE_90}.get(turn)
     return im if how is None else im.transpose(how)
 
 # %% ../../nbs/sources/03_pictures.ipynb #8f727aac
@@ -140,35 +141,44 @@ def _what_else(path):
         if re.match(begins, start, re.DOTALL) or (ends and re.fullmatch(ends, end)): return f"; {advice} (it is {name})"
     return ""
 
+# %% ../../nbs/sources/03_pictures.ipynb #c3920767
+def _decoded(path, size, ranges):
+    "One image as RGB, upright; raises whatever PIL and the system raise."
+    if not stat.S_ISREG((mode := path.stat().st_mode)) and not stat.S_ISDIR(mode):
+        raise ValueError("it is no file")
+    with (_open(path) as im,
+          _one_at_a_time if im.width * im.height > _huge // 4 else nullcontext()):
+        if im.format == "EPS":  # PIL would run it
+            raise ValueError("PostScript is a program, not a picture: save it as PNG")
+        deep = _deep(im)
+        return _rgb(_upright(_load(im, size)), deep, path, ranges)
+
 # %% ../../nbs/sources/03_pictures.ipynb #8daf8438
 def open_image(
     path,                   # file, any format PIL reads
     size: int = None,       # edge in pixels to resize to; None: as it is
-    ranges: Ranges = None,  # of pictures read together, to be checked when all are read; None: this one alone
+    ranges: Ranges = None,  # of pictures read together, checked at the end; None: this one alone
 ):  # a PIL image, mode RGB
-    "Read one image as RGB, upright; raises `InputError`, which names the file. PostScript is refused."
+    "Read an image as RGB, upright; raises `InputError`, which names the file. No PostScript."
     from PIL import Image
     path, own = Path(os.path.expanduser(path)), Ranges() if ranges is None else ranges
     try:
-        if not stat.S_ISREG((mode := path.stat().st_mode)) and not stat.S_ISDIR(mode):
-            raise ValueError("it is no file")
-        with _open(path) as im, _one_at_a_time if im.width * im.height > _huge // 4 else nullcontext():
-            if im.format == "EPS":  # PIL would run it
-                raise ValueError("PostScript is a program, not a picture: save it as PNG")
-            deep = _deep(im)
-            im = _rgb(_upright(_load(im, size)), deep, path, own)
+        im = _decoded(path, size, own)
         if own is not ranges: own.check()
-        return im if size is None or im.size == (size, size) else im.resize((size, size), Image.Resampling.BICUBIC)
+        if size is None or im.size == (size, size): return im
+        return im.resize((size, size), Image.Resampling.BICUBIC)
     except InputError: raise
     except FileNotFoundError: raise InputError(f"{path}: no such file") from None
     except IsADirectoryError: raise InputError(f"{path}: is a folder, not an image") from None
     except Image.UnidentifiedImageError:
         raise InputError(f"{path}: not an image that PIL can read{_what_else(path)}") from None
-    except Exception as e: raise InputError(f"{path}: cannot be read as an image ({why(e)})") from None
+    except Exception as e:
+        raise InputError(f"{path}: cannot be read as an image ({why(e)})") from None
 
 # %% ../../nbs/sources/03_pictures.ipynb #f816526c
-_left_there = r"""thumbs\.db(:.*)?|ehthumbs(_vista)?\.db|(desktop|picasa)\.ini|icon\r|.*:zone\.identifier|zbthumbnail\.info|@eadir|@recycle
-|\#recycle|@recently-snapshot|\$recycle\.bin|system\ volume\ information|recycler|lost\+found|__macosx|__pycache__|\..*
+_left_there = r"""thumbs\.db(:.*)?|ehthumbs(_vista)?\.db|(desktop|picasa)\.ini|icon\r|.*:zone\.identifier
+|zbthumbnail\.info|@eadir|@recycle|\#recycle|@recently-snapshot|\$recycle\.bin|system\ volume\ information
+|recycler|lost\+found|__macosx|__pycache__|\..*
 |readme([ ._-].*)?(?<!\.png|\.jpg|\.gif|\.bmp|\.tif)(?<!\.jpeg|\.webp|\.tiff)"""
 
 def _no_image(e):
@@ -270,9 +280,10 @@ def _key(path, size, times):
 
 def _keys(files):
     "The keys of some files, given as (path, size, times), in their order."
+    parts = [files[i:i + 500] for i in range(0, len(files), 500)]
     with ThreadPoolExecutor(16) as pool:
-        parts = pool.map(lambda some: [_key(*f) for f in some], [files[i:i + 500] for i in range(0, len(files), 500)])
-        return [key for part in parts for key in part]
+        keys = pool.map(lambda part: [_key(*f) for f in part], parts)
+        return [key for part in keys for key in part]
 
 # %% ../../nbs/sources/03_pictures.ipynb #f59b8fa6
 def _checksum(tensors):
@@ -367,14 +378,15 @@ def read_folder(
     path,                # holds train/<class>/* and test/<class>/*
     size: int = 32,      # edge of the images in pixels; others are resized, antialiased
     train: bool = True,  # decode the training images? If not, they have labels and names only
-) -> tuple:  # class names, and for train and test: uint8 [n, 3, size, size], int64 [n], names of files
-    "Read a folder of images, decoded once and then cached; raises `InputError`, which names what is wrong."
+) -> tuple:  # class names; for train and test: uint8 [n, 3, size, size], int64 [n], names of files
+    "Read a folder of images, decoded once and then cached; raises `InputError` for what is wrong."
     root = Path(os.path.expanduser(path)).resolve()
     classes, parts = _list_folder(root)
     x = _read(root, {p: f for p, f in parts.items() if train or p == "test"}, size)
     label = {c: k for k, c in enumerate(classes)}
     none = torch.zeros(0, 3, size, size, dtype=torch.uint8)
-    return [class_name(c) for c in classes], {p: _labelled(x.get(p, none), f, label) for p, f in parts.items()}
+    found = {p: _labelled(x.get(p, none), f, label) for p, f in parts.items()}
+    return [class_name(c) for c in classes], found
 
 # %% ../../nbs/sources/03_pictures.ipynb #545144cf
 def resize_images(
@@ -405,21 +417,21 @@ def _places(where, folders, classes):
 
 # %% ../../nbs/sources/03_pictures.ipynb #4e79af48
 def read_pictures(
-    path,            # holds <class>/* or test/<class>/*, with as many of the classes as there are pictures of
+    path,            # holds <class>/* or test/<class>/*, for as many of the classes as you like
     classes: list,   # all classes of the model
     size: int = 32,  # edge of the images in pixels: that of the model
 ) -> tuple:  # uint8 [n, 3, size, size], int64 [n], names of files
-    "Read pictures to score a model on, without any to train on; raises `InputError`, which names what is wrong."
+    "Read pictures to score a model on, none to train on; raises `InputError` for what is wrong."
     root, left = Path(os.path.expanduser(path)).resolve(), []
     part = "test" if (root / "test").is_dir() else "."
     folders = _entries(root / part, True, left)
     if part == "." and "train" in folders and "train" not in classes:
-        raise InputError(f"{root} has no folder test/: pictures to score a model on belong into test/<class>/ "
-                         "or <class>/")
+        raise InputError(f"{root} has no folder test/: pictures to score a model on belong into "
+                         "test/<class>/ or <class>/")
     place = _places(root / part, folders, classes)
     files = sorted(f for name in folders for f in _list_class(root / part / name, name, left))
     if not files:
-        raise InputError(f"{root / part} has no pictures in folders named like classes of the model, "
-                         f"such as {classes[0]}/")
+        raise InputError(f"{root / part} has no pictures in folders named like classes of the "
+                         f"model, such as {classes[0]}/")
     _note_left(left)
     return _labelled(_read(root, {part: files}, size)[part], files, place)
