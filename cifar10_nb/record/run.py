@@ -90,8 +90,8 @@ def weights_bytes(
 ) -> bytes:  # a safetensors file; the same weights give the same bytes
     "The model as a safetensors file, `info` as JSON in its header."
     from safetensors.torch import save
-    plain = lambda v: v.half() if half and v.ndim > 1 else v
-    copies = {k: plain(v.detach().cpu().clone(memory_format=torch.contiguous_format)) for k, v in model.state_dict().items()}
+    state = {k: v.half() if half and v.ndim > 1 else v for k, v in model.state_dict().items()}
+    copies = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     return save(copies, metadata={"cifar10_nb": json.dumps(model.info, sort_keys=True)})
 
 @patch
