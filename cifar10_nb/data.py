@@ -237,8 +237,18 @@ def open_data(
     return tuple(s if s.size == size else replace(s, x=resize_images(s.x, size)) for s in sets)
 
 # %% ../nbs/00_data.ipynb #9180e34b
+def _no_place(path, root):
+    "The error for a place that is no folder."
+    if not root.is_file(): return InputError(f"{path}: no such folder")
+    how = "unzip" if root.suffix.lower() == ".zip" else "tar xf"
+    packed = root.suffix.lower() in (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".zst")
+    unpack = f"unpack it ({how} {root.name}), and " if packed else ""
+    return InputError(f"{path}: no such folder, but a file: {unpack}"
+                      "name the folder that holds train/<class>/ and test/<class>/")
+
 def _as_sets(parts, dataset): return parts and tuple(ImageSet(*part, source_name(dataset)) for part in parts)
 
+# %% ../nbs/00_data.ipynb #0e5bfa36
 def _open_place(path, datasets, size=32):
     "Whatever data set there is at `path`: a folder, an archive, or the folder that an archive was unpacked to."
     root, datasets = Path(os.path.expanduser(path)), [tv_dataset(d) for d in datasets]
@@ -253,14 +263,7 @@ def _open_place(path, datasets, size=32):
     other = "; the official files must be those for Python" if root.name.startswith("cifar-10") else ""
     raise InputError(f"{path} holds neither train/<class>/ and test/<class>/ nor {names}{other}")
 
-def _no_place(path, root):
-    "The error for a place that is no folder."
-    if not root.is_file(): return InputError(f"{path}: no such folder")
-    how = "unzip" if root.suffix.lower() == ".zip" else "tar xf"
-    packed = root.suffix.lower() in (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".zst")
-    return InputError(f"{path}: no such folder, but a file: " + (f"unpack it ({how} {root.name}), and " if packed else "") +
-                      "name the folder that holds train/<class>/ and test/<class>/")
-
+# %% ../nbs/00_data.ipynb #bc1dd74c
 def _open_here(dataset="cifar10", size=32):
     "A data set from CIFAR10_NB_DATA or the cache; None if it is in neither."
     if place := os.environ.get("CIFAR10_NB_DATA"):

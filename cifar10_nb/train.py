@@ -175,10 +175,11 @@ def begin(self: Trainer,
 def check_sizes(self: Trainer):
     "Raise `InputError` for images that are not square, or held-out images of another size."
     shapes = [tuple(s.x.shape[2:]) for s in (self.train, self.valid) if s]
-    if shapes[0][0] != shapes[0][1]: raise InputError(f"the images are {shapes[0][1]}x{shapes[0][0]}: they must be square")
+    height, width = shapes[0]
+    if height != width: raise InputError(f"the images are {width}x{height}: they must be square")
     if len(set(shapes)) > 1:
-        raise InputError(f"the training images have {shapes[0][0]} pixels a side, and the held-out images {shapes[1][0]}: "
-                         "open both with the same size")
+        raise InputError(f"the training images have {height} pixels a side, and the held-out images "
+                         f"{shapes[1][0]}: open both with the same size")
 
 @patch
 def check_fit(self: Trainer):

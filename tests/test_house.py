@@ -71,15 +71,11 @@ def test_a_module_fits_in_the_head(path):
 long_cells = {
     "00_data ImageSet": "each field with what it is, and what has to hold for all of them",
     "00_data __repr__": "five properties of a line each",
-    "00_data _as_sets": "to be divided",
     "07_commands cifar10_train": "each option with its help",
     "lab/02_results plot_cost": "one figure, from its points to their names",
     "parts/01_recipe Recipe": "each setting with what it does",
-    "parts/01_recipe read_fields": "to be divided",
     "sources/01_download download": "each limit with what it is for, and a plan that is read in one piece",
 }
-wide_cells = {"00_data _as_sets", "03_train check_sizes", "lab/02_results results_folder", "lab/03_studies take_away",
-              "parts/01_recipe read_fields"}  # a line or two of up to 125 characters, to be wrapped
 
 
 def exported(path):
@@ -98,5 +94,4 @@ def test_a_notebook_is_a_walk_and_no_march(path):
     for name, lines in exported(path):
         most = 50 if name in long_cells else 25
         assert len(lines) <= most or name.endswith(" imports"), f"{name}: an export cell of {len(lines)} lines: divide it"
-        widest = 125 if name in wide_cells else 120
-        for line in lines: assert len(line) <= widest, f"{name}: a line of {len(line)} characters: {line}"
+        for line in lines: assert len(line) <= 120, f"{name}: a line of {len(line)} characters: {line}"

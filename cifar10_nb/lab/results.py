@@ -34,7 +34,7 @@ _no_recipes = ("ablation", "ablation_long", "ladder", "trials", "bench", "report
                "weights")  # other folders in results/
 
 def load_results(
-    kind: str = "",  # "": of recipes; "ablation", ...: of one of the `studies`; "trials/rates": of trials on held-out images
+    kind: str = "",  # "": of recipes; "ablation": of this study; "trials/rates": of these trials on held-out images
     folder = None,   # where results are kept; those of the project if not given
 ) -> list:  # dicts as in run.json, in the order of the file names
     "All runs of a kind that are on file."

@@ -95,8 +95,8 @@ def take_away(
     more: dict = {}, # further arms: name -> fields to change
 ) -> dict:  # name -> Recipe
     "The arms of an ablation of stage 4: everything, each part of the augmentation and of the loss away, and `more`."
-    parts = {"all": {}, "no RandAugment": dict(randaugment=()), "no Cutout": dict(cutout=0), "no MixUp": dict(mixup=0.0),
-             "no label smoothing": dict(label_smoothing=0.0)}
+    parts = {"all": {}, "no RandAugment": dict(randaugment=()), "no Cutout": dict(cutout=0),
+             "no MixUp": dict(mixup=0.0), "no label smoothing": dict(label_smoothing=0.0)}
     return {name: replace(base, name=name, **changed) for name, changed in (parts | more).items()}
 
 arms = take_away(

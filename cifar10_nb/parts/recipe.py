@@ -276,6 +276,7 @@ def read_fields(
         found[name] = _value(name, value.strip(), type(_usual(name, f"--set {text}")))
     return found
 
+# %% ../../nbs/parts/01_recipe.ipynb #0615901d
 def read_recipe(
     path,  # of a JSON file: a run.json, or the fields of a recipe that differ from the defaults
 ) -> Recipe:
@@ -283,7 +284,8 @@ def read_recipe(
     path = Path(path)
     if not path.is_file(): raise InputError(f"{path}: no such file: name a recipe, or a JSON file that holds one")
     try: found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as e: raise InputError(f"{path} is no JSON file ({why(e)[:80]})") from e
+    except (OSError, ValueError, RecursionError) as e:
+        raise InputError(f"{path} is no JSON file ({why(e)[:80]})") from e
     if isinstance(found, dict) and "recipe" in found: found = found["recipe"]
     if not isinstance(found, dict): raise InputError(f"{path} holds no recipe: it needs fields such as {{\"lr\": 0.1}}")
     for name, value in found.items():
