@@ -28,7 +28,6 @@ files = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threade
 place = Path(__file__).resolve().parent.parent / "nbs" / "try"
 
 
-
 def halve(path):
     "Keep the large constants of an ONNX file in 16 bits; they are widened when it is loaded."
     network = onnx.load(path)
