@@ -109,8 +109,8 @@ arms = take_away(
 
 # %% ../../nbs/lab/03_studies.ipynb #5fd5ccc7
 arms_long = take_away(
-    replace(recipes["final"], model="resnet18_quarter", lr=0.3, epochs=30, warmup=3, patience=0),
-    {"AdamW": dict(optimizer="adamw", lr=2e-3, weight_decay=0.02),
+    replace(recipes["final"], model="resnet18_quarter", lr=0.6, epochs=30, warmup=3, patience=0),
+    {"AdamW": dict(optimizer="adamw", lr=8e-3, weight_decay=0.02),
      "crop and flip only": dict(randaugment=(), cutout=0, mixup=0.0)})
 
 
