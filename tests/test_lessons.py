@@ -108,3 +108,13 @@ def test_bfloat16_convolutions_are_right():
     x, w = torch.randn(2, 24, 16, 16), torch.randn(24, 24, 2, 2) / 10
     right, half = F.conv2d(x, w), F.conv2d(x.bfloat16(), w.bfloat16()).float()
     assert (right - half).abs().max() < 0.05 * right.abs().max()
+
+
+def test_a_cell_that_only_the_site_needs_does_no_harm_in_jupyter():
+    "`show_doc` cells are not run by the tests, but by a reader who runs all cells: what they name is defined above."
+    for path in notebooks:
+        known, asked = set(), set()
+        for source in cells(path, "code"):
+            asked |= set(re.findall(r"^show_doc\((\w+)\)", source, re.M)) - known
+            known |= set(re.findall(r"^ *(?:def|class) (\w+)", source, re.M))
+        assert not asked, f"{path.name}: not defined above: {', '.join(asked)}"

@@ -11,6 +11,7 @@ n: 9 rounds. Machine: two idle CPU cores; it takes some ten minutes, most of the
 """
 import random
 import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from cifar10_nb.evaluate import predict
 from cifar10_nb.lab.bench import file_bench, machine
 from cifar10_nb.lab.export import Deployed, open_onnx, to_int8, to_onnx
 from cifar10_nb.machine.device import prepare_device
-from cifar10_nb.machine.timing import time_interleaved
+from cifar10_nb.machine.timing import Timer
 from cifar10_nb.models import make_model
 from cifar10_nb.sources.draw import draw_image
 
@@ -46,14 +47,25 @@ def ways_of(model, folder):
 
 
 def timed(works, calls):
-    "Seconds of a call in each round, by name."
-    many = {name: lambda work=work: [work() for _ in range(calls)] for name, work in works.items()}
-    return {name: [s / calls for s in taken] for name, taken in time_interleaved(many, rounds).items()}
+    """Seconds of a call in each round, by name, in turns.
+
+    A runtime's threads go on spinning for some milliseconds and hold up the next one: hence a pause, and a call that does not count.
+    """
+    taken = {name: [] for name in works}
+    for name, work in [*works.items()] * rounds:
+        time.sleep(0.2)
+        work()
+        timer = Timer(cpu)
+        with timer:
+            for _ in range(calls): work()
+        taken[name].append(timer.seconds / calls)
+    return taken
 
 
 @torch.no_grad()
 def main():
     prepare_device(cpu)
+    torch._dynamo.config.recompile_limit = 64  # one program for each network and batch
     seconds, models = {}, {name: network(name) for name in ("small_cnn", "speed_cnn", "resnet18")}
     with tempfile.TemporaryDirectory() as d:
         ways = {}
