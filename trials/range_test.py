@@ -1,4 +1,6 @@
-"""Claim: a range test of a hundred steps shows that 0.05 is far too small a rate for the recipe `final`, and cannot say which is best.
+"""Claim: a range test of a hundred steps is a good guide for the recipe `resnet` (AdamW) and a bad one for `final` (SGD with a warm-up).
+
+It was made to show that 0.05 is far too small a rate for `final`. It does not: it recommends about that.
 
 Two range tests (`lr_find`), of `final` (SGD) and `resnet` (AdamW), on the training images that they do not hold out, with a quarter
 of the network's channels. Filed in results/trials/range_test; stage 4 shows them beside the searches of trials/rates.py.
