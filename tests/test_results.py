@@ -3,6 +3,7 @@ import contextlib
 import io
 import json
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -229,6 +230,6 @@ def test_ablation(here, monkeypatch):
 
 
 def test_all_tables_can_be_made(tmp_path):
-    subprocess.run([sys.executable, root / "tools/tables.py", "--save", tmp_path / "tables.txt"], check=True)
+    subprocess.run([sys.executable, results_folder().parent / "tools/tables.py", "--save", tmp_path / "tables.txt"], check=True)
     titles = [line for line in (tmp_path / "tables.txt").read_text(encoding="utf-8").splitlines() if line.startswith("## ")]
     assert {"## results: main", "## study: ablation", "## study: ladder"} <= {*titles} and "## bench: ceiling" in "".join(titles)
