@@ -26,7 +26,7 @@ from .lab.export import export_checked, export_formats, export_int8, open_export
 from .lab.results import compare_run, file_result, load_results
 from .record.run import load_model, newest_weights, read_run, shipped_weights
 from .lab.stats import Interval, mean_std
-from .lab.studies import ablation_table, compare_models, ladder, ladder_table, studies, train_arm
+from .lab.studies import compare_models, studies, study_table, train_arm
 from .machine.device import pick_device, slug
 from .machine.graphs import check_mode
 from .machine.ranks import end_ranks, from_rank0, init_ranks, rank0_first, rank_and_world
@@ -344,7 +344,7 @@ def cifar10_ablate(
     place = lambda arm, seed: Path(out or f"runs/{study}") / f"{slug(arm.name)}-seed{seed}"
     work = [(arm, s) for s in range(seeds) for arm in studies[study].values()]
     runs = [train_arm(arm, train, test, s, device, place(arm, s), data) for arm, s in work]
-    show(str(ladder_table(runs, ladder) if study == "ladder" else ablation_table(runs, "all")))
+    show(study_table(study, runs))
 
 # %% ../nbs/07_commands.ipynb #be4c0028
 def _spread(values): return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"

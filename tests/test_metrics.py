@@ -1,11 +1,9 @@
 "The figures that the package computes itself are those of torchmetrics, which computes them too."
 import pytest
-import torch
 
 from cifar10_nb.data import drawn
 from cifar10_nb.evaluate import evaluate
 from cifar10_nb.lab.report import calibration
-from cifar10_nb.parts.score import predict_logits
 from cifar10_nb.record.run import load_model, shipped_weights
 
 oracle = pytest.importorskip("torchmetrics.functional.classification")
@@ -39,12 +37,3 @@ def test_calibration_error(scored):
     for bins in (5, 15):
         theirs = oracle.multiclass_calibration_error(scores.logits, images.y, 10, n_bins=bins).item()
         assert abs(calibration(scores.logits, images.y, bins)["ece"] - theirs) < 1e-5
-
-
-def test_a_temperature_divides_the_logits():
-    model, images = load_model(shipped_weights(), "cpu"), drawn(20, 100)[1]
-    logits = predict_logits(model, images)
-    model.info = model.info | dict(temperature=2 * model.info["temperature"])
-    assert torch.allclose(predict_logits(model, images), logits / 2, rtol=1e-6)
-    model.info.pop("temperature")
-    assert not torch.allclose(predict_logits(model, images), logits, rtol=1e-2)  # the weights of the package have one

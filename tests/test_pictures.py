@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from folders import write_images
 from PIL import Image
 from test_bad_input import ask
@@ -14,6 +15,7 @@ from cifar10_nb.evaluate import evaluate, mistakes
 from cifar10_nb.record.run import load_model, shipped_weights
 from cifar10_nb.lab.stats import wilson
 from cifar10_nb.parts.recipe import get_recipe
+from cifar10_nb.parts.score import predict_logits
 from cifar10_nb.train import Trainer
 
 
@@ -210,3 +212,12 @@ def test_names_of_files_go_along():
     assert sorted(part.files + held.files) == sorted(named.files) and named.subset([3, 1]).files == ["3.png", "1.png"]
     assert named.subset(images.y == 2).files == [f"{i}.png" for i in (images.y == 2).nonzero()[:, 0].tolist()]
     with pytest.raises(InputError, match="2 names of files for 20 images"): ImageSet(images.x, images.y, images.classes, "x", ["a", "b"])
+
+
+def test_a_temperature_divides_the_logits():
+    model, images = load_model(shipped_weights(), "cpu"), drawn(20, 100)[1]
+    logits = predict_logits(model, images)
+    model.info = model.info | dict(temperature=2 * model.info["temperature"])
+    assert torch.allclose(predict_logits(model, images), logits / 2, rtol=1e-6)
+    model.info.pop("temperature")
+    assert not torch.allclose(predict_logits(model, images), logits, rtol=1e-2)  # the weights of the package have one

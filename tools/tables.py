@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cifar10_nb.core import InputError
 from cifar10_nb.lab.results import load_bench, load_results, needs, result_table
-from cifar10_nb.lab.studies import ablation_table, ladder, ladder_table, studies
+from cifar10_nb.lab.studies import studies, study_table
 
 root = Path(__file__).resolve().parent.parent
 parts = *studies, "earlier", "weights"  # folders of results/ with tables of their own; all else is one table
@@ -81,8 +81,7 @@ def all_tables(folder, bench):
         yield f"results: {name}, brief", result_table(some, brief=True)
     yield "results: main, with what waits", result_table(runs["main"], waiting=needs, limits=limits)
     for study in studies:
-        if not runs[study]: continue
-        yield f"study: {study}", ladder_table(runs[study], ladder) if study == "ladder" else ablation_table(runs[study], "all")
+        if runs[study]: yield f"study: {study}", study_table(study, runs[study])
     yield from bench_tables(bench)
     yield from page_tables(root / "nbs")
 

@@ -24,9 +24,9 @@ def main():
     parser.add_argument("--data", default="cifar10", help="as for cifar10_train")
     args = parser.parse_args()
     run, model, (train, test) = read_run(args.run), load_model(args.run, "cpu"), open_data(args.data)
-    for p in model.parameters():
-        if p.ndim > 1: p.data = p.data.half().float()
-    found = report(model, train, test)[0]  # before the network knows its temperature
+    write_atomic(shipped_weights(), weights_bytes(model, half=True))
+    model = load_model(shipped_weights(), "cpu")  # as it is after rounding
+    found = report(model, train, test)[0]         # before it knows its temperature
     model.info["temperature"] = found["temperature"]["value"]
     write_atomic(shipped_weights(), weights_bytes(model, half=True))
     run["timed"] = False  # nobody asked whether the machine was idle,

@@ -5,7 +5,7 @@ batches of 1, 32 and 500, in turns, in one sitting. The ways: PyTorch as it is, 
 ONNX in eight bits. Then `predict` on JPEG files of 240x240 pixels, which have to be decoded and squeezed first. Filed in
 results/bench/inference_DEVICE.json; the page on export shows it.
 
-n: 9 rounds. Machine: two idle CPU cores; it takes some ten minutes, most of them for compiling.
+n: 9 rounds. Machine: two idle CPU cores; it takes three minutes.
 
     python trials/inference.py
 """

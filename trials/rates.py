@@ -50,11 +50,10 @@ def search(name, images, work, seeds=2):
 
 
 def search_full(name, rates, images, work):
-    "Accuracies of some rates with the whole network; wider networks want lower rates, so a best one at the low end is halved."
+    "Try some rates with the whole network; wider networks want lower rates, so a best one at the low end is halved."
     found = {lr: last(trial("rates", arm(name, lr, "full"), 0, images, work)) for lr in rates}
     while (best := max(found, key=found.get)) == min(found) and len(found) < 4:
         found[best / 2] = last(trial("rates", arm(name, best / 2, "full"), 0, images, work))
-    return found
 
 
 def main():

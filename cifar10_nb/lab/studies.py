@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['arms', 'arms_long', 'ladder', 'studies', 'compare_models', 'ablation', 'ablation_table', 'plot_ablation', 'take_away',
-           'climb', 'ladder_table', 'train_arm']
+           'climb', 'ladder_table', 'study_table', 'train_arm']
 
 # %% ../../nbs/lab/03_studies.ipynb #838013c5
 from dataclasses import replace
@@ -91,8 +91,8 @@ def plot_ablation(
 
 # %% ../../nbs/lab/03_studies.ipynb #f2b712bc
 def take_away(
-    base: Recipe,    # becomes the arm `all`
-    more: dict = {}, # further arms: name -> fields to change
+    base: Recipe,  # becomes the arm `all`
+    more: dict,    # further arms: name -> fields to change
 ) -> dict:  # name -> Recipe
     "The arms of an ablation of stage 4: everything, each part of the augmentation and of the loss away, and `more`."
     parts = {"all": {}, "no RandAugment": dict(randaugment=()), "no Cutout": dict(cutout=0),
@@ -106,13 +106,11 @@ arms = take_away(
      "constant rate": dict(schedule="constant"),
      "crop and flip only": dict(randaugment=(), cutout=0, mixup=0.0, label_smoothing=0.0, weight_decay=0.0)})
 
-
 # %% ../../nbs/lab/03_studies.ipynb #5fd5ccc7
 arms_long = take_away(
     replace(recipes["final"], model="resnet18_quarter", lr=0.6, epochs=30, warmup=3, patience=0),
     {"AdamW": dict(optimizer="adamw", lr=8e-3, weight_decay=0.02),
      "crop and flip only": dict(randaugment=(), cutout=0, mixup=0.0)})
-
 
 # %% ../../nbs/lab/03_studies.ipynb #4aecbd37
 def climb(
@@ -168,6 +166,13 @@ ladder = climb(_start,
 
 # %% ../../nbs/lab/03_studies.ipynb #00cc92c8
 studies = dict(ablation=arms, ablation_long=arms_long, ladder={name: recipe for name, (recipe, _) in ladder.items()})
+
+def study_table(
+    study: str,     # a key of `studies`
+    results: list,  # of dicts as in run.json: its runs
+) -> str:  # Markdown
+    "The table of a study: step by step, or each arm beside `all`."
+    return ladder_table(results, ladder) if study == "ladder" else ablation_table(results, "all")
 
 def train_arm(
     arm: Recipe,
