@@ -46,6 +46,8 @@ def search(name, images, work, seeds=2):
         if best == min(found): found[best / 2] = [last(trial("rates", arm(name, best / 2), 0, images, work))]
     for lr in best_two(found):
         found[lr] += [last(trial("rates", arm(name, lr), seed, images, work)) for seed in range(1, seeds)]
+    best = max(best_two(found), key=lambda lr: mean(found[lr]))
+    if best == max(found): found[2 * best] = [last(trial("rates", arm(name, 2 * best), 0, images, work))]
     return found
 
 
