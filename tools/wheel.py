@@ -18,23 +18,25 @@ inside = """
 import importlib, json, sys
 from pathlib import Path
 import cifar10_nb
-from cifar10_nb.lab.results import load_bench, load_results
+from cifar10_nb.lab.results import load_bench, load_results, results_folder
 from cifar10_nb.record.run import load_model, shipped_weights
 package = Path(cifar10_nb.__file__).parent
 modules = sorted(".".join(p.relative_to(package.parent).with_suffix("").parts) for p in package.rglob("*.py"))
 for name in modules:
     if not name.endswith(("__init__", "__main__", "_modidx")): importlib.import_module(name)
 load_model(shipped_weights(), "cpu")
-counts = [len(load_results(kind)) for kind in ("", "ablation", "ladder", "trials")] + [len(load_bench("ceiling"))]
-print(json.dumps(dict(place=str(package.parent), modules=modules, counts=counts)))
+filed = sorted(p.relative_to(results_folder()).as_posix() for p in results_folder().rglob("*.json"))
+runs = [len(load_results(kind)) for kind in ("", "ablation", "ladder", "trials/rates")] + [len(load_bench("ceiling"))]
+print(json.dumps(dict(place=str(package.parent), modules=modules, filed=filed, runs=runs)))
 """
 
 
 def told(place, folder):
     "What the package in a folder says of itself, asked from another folder."
-    out = subprocess.run([sys.executable, "-c", inside], cwd=folder, env=os.environ | dict(PYTHONPATH=str(place)),
-                         check=True, capture_output=True, text=True).stdout
-    return out.strip().splitlines()[-1]
+    done = subprocess.run([sys.executable, "-c", inside], cwd=folder, env=os.environ | dict(PYTHONPATH=str(place)),
+                          capture_output=True, text=True)
+    if done.returncode: sys.exit(f"{place}: {done.stderr}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def build(dist):
@@ -51,13 +53,14 @@ def main():
     with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as alone:
         wheel, = dist.glob("*.whl")
         subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", alone, str(wheel)], check=True)
-        installed, here = (json.loads(told(place, empty)) for place in (alone, root))
+        installed, here = (told(place, empty) for place in (alone, root))
         assert installed["place"] == str(Path(alone).resolve()), f"another package was asked: {installed['place']}"
-        for what in ("modules", "counts"): assert installed[what] == here[what], f"{what}: {installed[what]}, not {here[what]}"
+        for what in ("modules", "filed", "runs"):
+            assert installed[what] == here[what], f"{what}: {installed[what]}, not {here[what]}"
         run = min((root / "results/small").rglob("seed00.json"))
         command = [sys.executable, str(Path(alone, "bin/cifar10_compare")), str(run)]
         subprocess.run(command, cwd=empty, env=os.environ | dict(PYTHONPATH=alone), check=True)
-    print(f"{len(here['modules'])} modules and {sum(here['counts'])} results are in the wheel")
+    print(f"{len(here['modules'])} modules and {len(here['filed'])} results are in the wheel")
 
 
 if __name__ == "__main__": main()
