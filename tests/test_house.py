@@ -72,7 +72,6 @@ long_cells = {
     "00_data ImageSet": "each field with what it is, and what has to hold for all of them",
     "00_data __repr__": "five properties of a line each",
     "07_commands cifar10_train": "each option with its help",
-    "lab/02_results plot_cost": "one figure, from its points to their names",
     "parts/01_recipe Recipe": "each setting with what it does",
     "sources/01_download download": "each limit with what it is for, and a plan that is read in one piece",
 }

@@ -12,7 +12,8 @@ from dataclasses import replace
 from ..core import InputError, colours, markdown_table
 from ..evaluate import evaluate
 from ..jobs import folder_state, run_one
-from .results import chart, mean_seconds
+from .figures import chart
+from .results import mean_seconds
 from .stats import mcnemar, mean_std, paired_difference, percent
 from ..parts.recipe import Recipe, recipes
 
