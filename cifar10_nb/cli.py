@@ -19,7 +19,7 @@ from fastcore.docments import docments
 
 from .core import InputError, printable, say
 from .machine.ranks import MistakeOfRank
-from .sources.pictures import _entries
+from .sources.folders import entries
 
 # %% ../nbs/08_cli.ipynb #c1100007
 class _Parser(argparse.ArgumentParser):
@@ -109,7 +109,7 @@ def files_of(
     "Files that are meant: all that a folder holds, those that match a pattern; a name that stands for none, as it is."
     found = []
     for name in names:
-        if os.path.isdir(name): found += files_of([os.path.join(name, n) for n in _entries(name, False)]) or [name]
+        if os.path.isdir(name): found += files_of([os.path.join(name, n) for n in entries(name, False)]) or [name]
         elif os.path.lexists(name): found.append(name)
         else: found += files_of(sorted(glob.glob(name, recursive=True))) or [name]
     return found

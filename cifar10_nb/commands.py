@@ -32,7 +32,7 @@ from .machine.graphs import check_mode
 from .machine.ranks import end_ranks, from_rank0, init_ranks, rank0_first, rank_and_world
 from .parts.recipe import get_recipe, read_fields
 from .parts.score import tta_names
-from .sources.pictures import _some, raise_first
+from .sources.pictures import raise_first, shortened
 
 # %% ../nbs/07_commands.ipynb #1f695ea9
 def show(text: str):
@@ -257,7 +257,7 @@ def cifar10_predict(
     else:
         for f, a in told:
             show("\n".join([printable(f) + _doubt(a[0][1], len(classes)), *(f"  {p:7.2%}  {c}" for c, p in a)]))
-        show(f"\nby {path}, which knows these classes only: {_some(classes, 20)}")
+        show(f"\nby {path}, which knows these classes only: {shortened(classes, 20)}")
     if bad: raise_first(bad)
 
 # %% ../nbs/07_commands.ipynb #ec3a8d10
@@ -393,7 +393,7 @@ def _exported(model, to, path, int8, data):
 def _export_table(found):
     "What came of an export, for people."
     lines = [("written", f"{found['file']} ({found['bytes'] / 1e6:.1f} MB)"), ("in", "uint8 [n, 3, height, width]"),
-             ("out", "probabilities of " + _some(found["classes"], 20))]
+             ("out", "probabilities of " + shortened(found["classes"], 20))]
     if found["int8"]:
         lines += [("accuracy", f"{found['top1']:.2%} on {found['images']:,} images of {found['source']}; "
                                f"in 32 bits {found['top1_whole']:.2%}")]

@@ -20,7 +20,8 @@ from fastcore.basics import patch
 from .core import DownloadError, InputError, cache_dir, drawable, markdown_table, say
 from .sources.archive import fetch_archive, open_archive, source_name, tv_dataset
 from .sources.draw import draw_set
-from .sources.pictures import _check_size, _entries, class_name, read_folder, read_pictures, resize_images
+from .sources.folders import class_name, entries, read_folder, read_pictures
+from .sources.pictures import check_size, resize_images
 
 # %% ../nbs/00_data.ipynb #9c876d3c
 cifar10_classes = ["airplane", "automobile", "bird", "cat", "deer",
@@ -228,7 +229,7 @@ def open_data(
     **limits,           # passed on to `download`
 ) -> tuple:  # the ImageSets (train, test)
     "Open a source of images; raises `InputError`, whose line says what to do."
-    _check_size(0, size)
+    check_size(0, size)
     if source == "drawn": sets = drawn()
     elif source in ("cifar10", "cifar100"): sets = _open_cifar(source, dataset, urls, size, **limits)
     elif source == "auto": sets = _open_auto(dataset, urls, size, **limits)
@@ -342,7 +343,7 @@ def _no_source(source):
     "The error for a source that is none, with what was probably meant."
     from difflib import get_close_matches
     near = Path(os.path.expanduser(source)).parent
-    beside = [str(near / n) for n in _entries(near, True)] if near.is_dir() else []
+    beside = [str(near / n) for n in entries(near, True)] if near.is_dir() else []
     names = ["auto", "cifar10", "cifar100", "drawn", *beside]
     meant = get_close_matches(str(source), names, 1)
     return InputError(f"{source}: no such folder" + (f"; did you mean {meant[0]}?" if meant else "") +

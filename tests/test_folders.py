@@ -22,7 +22,7 @@ from cifar10_nb.core import InputError, cache_dir, check_place, drawable, printa
 from cifar10_nb.data import ImageSet, drawn, open_data, open_folder, open_test
 from cifar10_nb.evaluate import Scores, evaluate, plot_confusion, plot_per_class, predict
 from cifar10_nb.parts.recipe import get_recipe
-from cifar10_nb.sources import pictures
+from cifar10_nb.sources import folders, pictures
 from cifar10_nb.sources.pictures import open_image
 from cifar10_nb.train import Trainer, fit, recipes
 
@@ -94,7 +94,7 @@ def test_what_cannot_fit_is_refused(large):
     refused(["32 pixels a side", "64"], lambda: make(zeros(32, 32), zeros(64, 64)))
     refused(["small_cnn cannot take images of 6x6", "--size"], lambda: make(zeros(8, 8)))
     for size in (7, 2000, 0, -3): refused("must be a whole number between 8 and 1024", lambda: open_data(large, size=size))
-    refused(["take", "GB", "smaller size"], lambda: pictures._check_size(10**8, 1024))
+    refused(["take", "GB", "smaller size"], lambda: pictures.check_size(10**8, 1024))
 
 
 # -- more than eight bits
@@ -226,7 +226,7 @@ def test_broken_files_are_named_together_and_the_others_kept(tmp_path, monkeypat
     for name in ("train/a/01.png", "train/b/02.png", "test/a/00.png"): (f / name).write_bytes(b"spoilt")
     refused(["3 files cannot be read", "a/01.png", "b/02.png", "a/00.png"], lambda: open_folder(f))
     for name in ("train/a/01.png", "train/b/02.png", "test/a/00.png"): (f / name).unlink()
-    monkeypatch.setattr(pictures, "decode_images", lambda *a, **k: pytest.fail("decoded again"))
+    monkeypatch.setattr(folders, "decode_images", lambda *a, **k: pytest.fail("decoded again"))
     assert [len(s) for s in open_folder(f)] == [6, 3]
 
 
