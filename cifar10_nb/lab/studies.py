@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['arms', 'arms_long', 'ladder', 'studies', 'compare_models', 'ablation', 'ablation_table', 'plot_ablation', 'take_away',
-           'climb', 'ladder_table', 'study_table', 'train_arm']
+           'climb', 'ladder_table', 'cumulative', 'cumulative_table', 'study_table', 'train_arm']
 
 # %% ../../nbs/lab/03_studies.ipynb #838013c5
 from dataclasses import replace
@@ -164,6 +164,38 @@ ladder = climb(_start,
     ("RandAugment", False, dict(randaugment=(1, 5))),
     ("small images first", True, dict(sizes=(24, 24, 24, 28, 32))),
     ("the hardest, as in quick", True, dict(hardest=(1, 1, 0.7, 0.7, 0.7))))
+
+# %% ../../nbs/lab/03_studies.ipynb #9fbbb125
+def _held_out(run): return run["history"][-1]["valid_top1"]
+
+def cumulative(
+    results: list,  # of dicts as in run.json, of recipes named like "03 whitening, lr 0.2"
+) -> list:  # of dicts: step, lr, scores (held-out, by seed), difference (an Interval, or None), kept, runs (by seed)
+    "The steps of a cumulative ablation, each at its best rate; a step that lowers the mean of its base is not kept."
+    steps, rows, base = {}, [], None
+    for r in results:
+        rates = steps.setdefault(r["recipe"]["name"].rpartition(", lr ")[0], {})
+        rates.setdefault(r["recipe"]["lr"], {})[r["seed"]] = r
+    for name, rates in sorted(steps.items()):
+        lr = max(rates, key=lambda lr: _held_out(rates[lr][0]))
+        scores = {seed: _held_out(r) for seed, r in sorted(rates[lr].items())}
+        seeds = scores.keys() & base["scores"].keys() if base else ()
+        gain = paired_difference(*([row[s] for s in seeds] for row in (scores, base["scores"]))) if seeds else None
+        row = dict(step=name.partition(" ")[2], lr=lr, scores=scores, difference=gain, runs=rates[lr],
+                   kept=gain is None or gain.mean >= 0)
+        rows.append(row)
+        if row["kept"]: base = row
+    return rows
+
+# %% ../../nbs/lab/03_studies.ipynb #fb748cb6
+def cumulative_table(
+    results: list,  # of dicts as in run.json, as for `cumulative`
+) -> str:  # Markdown; a step that was not kept is in brackets
+    "Each step's rate and held-out accuracy, its difference to the newest step that was kept, and what a run cost."
+    rows = [(r["step"] if r["kept"] else f"({r['step']})", f"{r['lr']:g}", percent([*r["scores"].values()]),
+             f"{100 * r['difference'].mean:+.2f}" if r["difference"] else "", f"{r['runs'][0]['pflop']:.4f}")
+            for r in cumulative(results)]
+    return markdown_table("step | rate: | held-out accuracy: | difference: | PFLOP:", rows)
 
 # %% ../../nbs/lab/03_studies.ipynb #00cc92c8
 studies = dict(ablation=arms, ablation_long=arms_long, ladder={name: recipe for name, (recipe, _) in ladder.items()})
