@@ -46,9 +46,14 @@ def search(name, images, work, seeds=2):
         if best == min(found): found[best / 2] = [last(trial("rates", arm(name, best / 2), 0, images, work))]
     for lr in best_two(found):
         found[lr] += [last(trial("rates", arm(name, lr), seed, images, work)) for seed in range(1, seeds)]
-    best = max(best_two(found), key=lambda lr: mean(found[lr]))
-    if best == max(found): found[2 * best] = [last(trial("rates", arm(name, 2 * best), 0, images, work))]
+    if (best := best_rate(found)) == max(found):
+        found[2 * best] = [last(trial("rates", arm(name, 2 * best), seed, images, work)) for seed in range(seeds)]
     return found
+
+
+def best_rate(found):
+    "The rate of best mean held-out accuracy, of those with more than one seed."
+    return max((lr for lr in found if len(found[lr]) > 1), key=lambda lr: mean(found[lr]))
 
 
 def search_full(name, rates, images, work):
@@ -67,10 +72,9 @@ def main():
     told = parser.parse_args()
     images = training_images(told.data)
     found = search(told.recipe, images, told.work)
-    two = best_two(found)
-    if told.width == "full": search_full(told.recipe, two, images, told.work)
+    if told.width == "full": search_full(told.recipe, best_two(found), images, told.work)
     elif told.recipe == "final":  # other things that the original does not name, at the better of the two
-        best = max(two, key=lambda lr: mean(found[lr]))
+        best = best_rate(found)
         for warmup in (0.5, 2.0): trial("rates", arm("final", best, warmup=warmup), 0, images, told.work)
         for seed in (0, 1): trial("rates", arm("final", best, cutout_fill="mean"), seed, images, told.work)
 
