@@ -1,11 +1,13 @@
-"What several test modules share: a folder of drawn images with a run in it, and commands in a process of their own."
+"What several test modules share: a folder of drawn images with a run in it, and commands in a process of their own or in this one."
 import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the processors; torch reads this when it is imported
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))))
@@ -13,6 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the processors; torch r
 import pytest
 from folders import write_images
 
+from cifar10_nb import commands
 from cifar10_nb.record.checkpoint import Checkpoints, Interrupted
 from cifar10_nb.train import Trainer
 
@@ -21,6 +24,17 @@ def run(command, *args, cwd, env=None):
     "A command in a process of its own."
     script = Path(sys.executable).parent / command
     return subprocess.run([script, *map(str, args)], cwd=cwd, text=True, capture_output=True, env={**os.environ, **(env or {})})
+
+
+def run_here(command, *args, cwd):
+    "What a command does, in this process: an import of torch saved each time."
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as m, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        m.setattr(sys, "argv", [command, *map(str, args)])
+        m.chdir(cwd)
+        try: getattr(commands, command).from_terminal()
+        except SystemExit as e: code = e.code
+    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
 def one_line(done, *words):

@@ -1,4 +1,4 @@
-"The commands as a user runs them: in a process of their own, on a small folder of drawn images."
+"The commands as a user runs them, most in a process of their own, on a small folder of drawn images."
 import json
 import os
 import re
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from conftest import one_line, run
+from conftest import one_line, run, run_here
 from PIL import Image
 
 from cifar10_nb.commands import commands
@@ -100,7 +100,7 @@ def test_transfer_from_the_cache_folder_of_torch(here):
     (("--colour", "red"), ("--colour",)),
 ])
 def test_mistakes_of_train(here, args, words):
-    one_line(run("cifar10_train", *args, cwd=here), "cifar10_train: ", *words)
+    one_line(run_here("cifar10_train", *args, cwd=here), "cifar10_train: ", *words)
     assert not (here / "runs").exists()
 
 
@@ -115,13 +115,13 @@ def test_mistakes_of_train(here, args, words):
     ("cifar10_predict", ("no.png", "--weights", "first", "--topk", "0"), ("topk is 0",)),
 ])
 def test_mistakes_of_the_others(here, trained, command, args, words):
-    one_line(run(command, *args, cwd=here), f"{command}: ", *words)
+    one_line(run_here(command, *args, cwd=here), f"{command}: ", *words)
 
 
 @pytest.mark.parametrize("command", ["cifar10_train", "cifar10_evaluate", "cifar10_predict", "cifar10_compare", "cifar10_file",
                                      "cifar10_ablate", "cifar10_bench", "cifar10_export"])
 def test_help_is_complete(here, command):
-    done = run(command, "--help", cwd=here)
+    done = run_here(command, "--help", cwd=here)
     assert done.returncode == 0
     options = re.split(r"\n  (?=--|-h)", done.stdout)[1:]
     for option in options: assert len(re.sub(r"--?[\w-]+|[A-Z]+,?", "", option).split()) >= 2, f"no help for {option}"

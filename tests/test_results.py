@@ -1,38 +1,21 @@
 "cifar10_file, cifar10_compare and cifar10_ablate as a user runs them; runs are made by hand, weights in an epoch on drawn images."
-import contextlib
-import io
 import json
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from conftest import one_line
 from conftest import run as run_script
+from conftest import run_here as run
 
-from cifar10_nb.commands import cifar10_ablate, cifar10_compare, cifar10_file, cifar10_train
 from cifar10_nb.lab import results as results_module
 from cifar10_nb.lab import studies as studies_module
 from cifar10_nb.lab.results import (is_current, label, load_bench, load_results, recipe_digest, result_path,
     result_table, results_folder, split_earlier)
 from cifar10_nb.lab.studies import arms, ladder, studies
 from cifar10_nb.parts.recipe import Recipe, recipes
-
-commands = {f.__name__: f for f in (cifar10_ablate, cifar10_compare, cifar10_file, cifar10_train)}
-
-
-def run(command, *args, cwd):
-    "What the script does, in this process: an import of torch saved each time."
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as m, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        m.setattr(sys, "argv", [command, *map(str, args)])
-        m.chdir(cwd)
-        try: commands[command].from_terminal()
-        except SystemExit as e: code = e.code
-    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
-
 
 def put(folder, base, top1, seed, **other):
     "A run like `base` in `folder`, with another accuracy and seed."
