@@ -11,13 +11,12 @@ import inspect
 import math
 import os
 import re
-import shlex
 import sys
 from pathlib import Path
 from statistics import median
 
 from .cli import command, fail, files_of, text_table
-from .core import InputError, check_place, printable, to_json
+from .core import InputError, check_place, printable, shell_word, to_json
 from .data import open_data, open_test
 from .evaluate import evaluate, mistakes, predict
 from .jobs import NotSaved, free_folders, new_folders, opened_from, run_parallel, run_seeds, unfinished_run
@@ -70,8 +69,8 @@ def run_table(
     "What came of some runs, for people: a short table, where the files are, what to do next."
     rows = _run_rows(runs, n)
     if not folders: return _lines(rows)
-    options = f" --data {shlex.quote(data)}" if data not in ("", "cifar10") else ""
-    weights = shlex.quote(str(folders[0] / "model.safetensors"))
+    options = f" --data {shell_word(data)}" if data not in ("", "cifar10") else ""
+    weights = shell_word(folders[0] / "model.safetensors")
     rows += [("saved in", ", ".join(map(str, folders)))]
     return "\n".join([f"{k:<14} {v}" for k, v in rows] + ["", f"next: cifar10_evaluate {weights}{options} --tta full",
                                                            f"      cifar10_predict PHOTO.jpg --weights {weights}"])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['colours', 'InputError', 'DownloadError', 'why', 'say', 'cache_dir', 'write_atomic', 'check_place', 'printable',
-           'plain_path', 'markdown_table', 'new_figure', 'drawable', 'progress_bar', 'to_json']
+           'shell_word', 'plain_path', 'markdown_table', 'new_figure', 'drawable', 'progress_bar', 'to_json']
 
 # %% ../nbs/05_core.ipynb #e528faef
 import contextlib
@@ -13,6 +13,7 @@ import json
 import math
 import os
 import secrets
+import shlex
 import stat
 import sys
 import tempfile
@@ -97,6 +98,16 @@ def printable(
 ) -> str:
     "The text on one line, control characters and broken bytes written out."
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+# %% ../nbs/05_core.ipynb #8ebbbd2e
+def shell_word(
+    text,  # anything that `str` takes: a path or an option's value
+) -> str:
+    "The text as one word of a shell's command, on one line: in quotes where it needs them."
+    text = str(text)
+    if text.isprintable() and " ".join(text.split()) == text: return shlex.quote(text)
+    plain = lambda c: c.isprintable() and c not in " \\'"
+    return "$'" + "".join(c if plain(c) else "".join(f"\\x{b:02x}" for b in os.fsencode(c)) for c in text) + "'"
 
 # %% ../nbs/05_core.ipynb #08b9548e
 @contextlib.contextmanager

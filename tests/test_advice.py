@@ -1,5 +1,7 @@
 "Every advice that a message gives is followed here, word by word, and works."
+import os
 import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,8 +29,10 @@ def base(tmp_path):
 
 
 def advised(done):
-    "The command that the last line names."
-    return shlex.split(done.last.rpartition("to go on: ")[2])
+    "The command that the last line names, as a shell understands it."
+    command = done.last.rpartition("to go on: ")[2]
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, check=True).stdout
+    return [os.fsdecode(word) for word in words.split(b"\0")[:-1]]
 
 
 @pytest.mark.parametrize("data", [None, "auto", "cifar10", "base", "./base", "../{here}/base"])
@@ -44,6 +48,14 @@ def test_resume_after_ctrl_c(base, stop, monkeypatch, data, out):
     monkeypatch.delenv("CIFAR10_NB_DATA", raising=False)
     assert run(*advised(done)).returncode == 0
     assert weights(out) == weights("whole")
+
+
+@pytest.mark.parametrize("out", ["two  blanks", "line\nbreak", os.fsdecode(b"caf\xe9"), "it's\tA4"])
+def test_resume_of_a_folder_with_an_odd_name(base, stop, out):
+    stop(3)
+    done = run(*short, "--data", "base", "--out", out)
+    stop()
+    assert done.returncode == 130 and run(*advised(done)).returncode == 0 and weights(out) == weights("whole")
 
 
 def test_resume_after_ctrl_c_without_out(base, stop):

@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import re
-import shlex
 import signal
 import threading
 import time
@@ -23,7 +22,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 
-from ..core import InputError, plain_path, say, why, write_atomic
+from ..core import InputError, plain_path, say, shell_word, why, write_atomic
 from ..machine.ranks import agreed, any_rank, from_rank0, rank_and_world
 from ..parts.recipe import Recipe
 
@@ -212,7 +211,7 @@ def save(self: Checkpoints,
     agreed(t.check_finite)
     from_rank0(lambda: self.write(t))
     self.due = time.monotonic() + self.every
-    again = f"cifar10_train --resume {shlex.quote(str(self.folder))}" if self.data else "call fit() of this trainer"
+    again = f"cifar10_train --resume {shell_word(self.folder)}" if self.data else "call fit() of this trainer"
     if asked: raise Interrupted(f"stopped after step {t.n_steps}; to go on: {again}")
 
 # %% ../../nbs/record/02_checkpoint.ipynb #73159658
