@@ -49,7 +49,7 @@ def features_of(
     from cifar10_nb.core import progress_bar as tqdm
     model.eval()
     normalize, found = Normalize(model.info["mean"], model.info["std"]), []
-    for x, _, _ in tqdm(Batches(images, 100, shuffle=False), "features", leave=False):
+    for x, _, _ in tqdm(Batches(images, 32, shuffle=False), "features", leave=False):
         x = normalize(x)[0].contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             views = [model.features(view) for view in ((x, x.flip(-1)) if mirrored else (x,))]
