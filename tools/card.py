@@ -8,7 +8,9 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from statistics import median
 
+from cifar10_nb.lab.results import load_bench
 from cifar10_nb.lab.stats import wilson
 from cifar10_nb.record.run import load_model, shipped_weights
 
@@ -24,6 +26,14 @@ assert model.info["recipe"] == run["recipe"] == report["recipe"] and model.info[
 test, hits = report["test"], round(report["test"]["top1"] * report["n"])
 per_class = report["per_class"]
 lowest, highest = (choose(per_class, key=per_class.get) for choose in (min, max))
+(timed,) = load_bench("inference")
+ways = {"PyTorch": "PyTorch", "ONNX": "as ONNX", "ONNX, int8": "in eight bits"}
+
+
+def of_ways(number): return ", ".join(f"{number(timed['seconds'][f'speed_cnn, {way}'])} {said}" for way, said in ways.items())
+
+
+one, many = of_ways(lambda s: f"{1e3 * median(s['1']):.2f} ms"), of_ways(lambda s: f"{500 / median(s['500']):,.0f}")
 text = f"""<!-- made by tools/card.py -->
 
 # {weights.name}
@@ -42,6 +52,8 @@ mean, standard deviation, temperature and the whole recipe.
   file. Expected calibration error on the test images: {report['calibration']['ece']:.3f} without it, {t['ece']:.3f} with it.
 - **Robustness**: {c['mean']:.1%} on average over fifteen corruptions in five severities, on {c['n']:,} test images ({c['clean']:.1%} on the same
   images as they are). Frost is drawn here, so this is not the published figure for CIFAR-10-C.
+- **Speed** on two CPU cores ({timed['machine']['name']}): one image takes {one.replace(' PyTorch', ' with PyTorch')};
+  images/s in batches of 500: {many.replace(' PyTorch', ' with PyTorch')}. The page on export has more ways.
 - **Limits**: it has only ever seen small photographs of one thing each. Whatever it is shown gets one of its ten names, with high
   probability at times. It knows nothing of people, and nothing that matters should depend on it.
 - **Licence**: Apache 2.0, that of the package. The images are not included.
