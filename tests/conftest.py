@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the processors; torch r
 import pytest
 from folders import write_images
 
-from cifar10_nb import commands
+from cifar10_nb.commands import commands
 from cifar10_nb.record.checkpoint import Checkpoints, Interrupted
 from cifar10_nb.train import Trainer
 
@@ -26,15 +26,16 @@ def run(command, *args, cwd, env=None):
     return subprocess.run([script, *map(str, args)], cwd=cwd, text=True, capture_output=True, env={**os.environ, **(env or {})})
 
 
-def run_here(command, *args, cwd):
+def run_here(command, *args, cwd="."):
     "What a command does, in this process: an import of torch saved each time."
     out, err, code = io.StringIO(), io.StringIO(), 0
     with pytest.MonkeyPatch.context() as m, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         m.setattr(sys, "argv", [command, *map(str, args)])
         m.chdir(cwd)
-        try: getattr(commands, command).from_terminal()
+        try: commands[command].from_terminal()
         except SystemExit as e: code = e.code
-    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
+    last = (err.getvalue().strip().splitlines() or [""])[-1]
+    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue(), last=last)
 
 
 def one_line(done, *words):

@@ -1,21 +1,18 @@
 "What a run leaves in its folder, and what it refuses to go on with: other files, other images, other code, numbers that are none."
 import contextlib
-import io
 import json
 import shutil
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import run_here as run
 from folders import write_images
 
 from cifar10_nb import commands as commands_module
 from cifar10_nb import jobs as jobs_module
-from cifar10_nb.commands import commands
 from cifar10_nb.core import InputError, to_json
 from cifar10_nb.data import drawn
 from cifar10_nb.jobs import FolderInUse, run_one
@@ -60,15 +57,6 @@ def stop(monkeypatch):
             return made
         monkeypatch.setattr(jobs_module, "Trainer", trainer)
     return stop_after
-
-
-def run(command, *args):
-    "What the command does, in this process."
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try: commands[command].from_terminal([*map(str, args)])
-        except SystemExit as e: code = e.code
-    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue(), last=(err.getvalue().strip().splitlines() or [""])[-1])
 
 
 def weights(folder): return (Path(folder) / "model.safetensors").read_bytes()

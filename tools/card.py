@@ -27,7 +27,7 @@ test, hits = report["test"], round(report["test"]["top1"] * report["n"])
 per_class = report["per_class"]
 lowest, highest = (choose(per_class, key=per_class.get) for choose in (min, max))
 (timed,) = load_bench("inference")
-ways = {"PyTorch": "PyTorch", "ONNX": "as ONNX", "ONNX, int8": "in eight bits"}
+ways = {"PyTorch": "with PyTorch", "ONNX": "as ONNX", "ONNX, int8": "in eight bits"}
 
 
 def of_ways(number): return ", ".join(f"{number(timed['seconds'][f'speed_cnn, {way}'])} {said}" for way, said in ways.items())
@@ -52,8 +52,8 @@ mean, standard deviation, temperature and the whole recipe.
   file. Expected calibration error on the test images: {report['calibration']['ece']:.3f} without it, {t['ece']:.3f} with it.
 - **Robustness**: {c['mean']:.1%} on average over fifteen corruptions in five severities, on {c['n']:,} test images ({c['clean']:.1%} on the same
   images as they are). Frost is drawn here, so this is not the published figure for CIFAR-10-C.
-- **Speed** on two CPU cores ({timed['machine']['name']}): one image takes {one.replace(' PyTorch', ' with PyTorch')};
-  images/s in batches of 500: {many.replace(' PyTorch', ' with PyTorch')}. The page on export has more ways.
+- **Speed** on two CPU cores ({timed['machine']['name']}): one image takes {one};
+  images/s in batches of 500: {many}. The page on export has more ways.
 - **Limits**: it has only ever seen small photographs of one thing each. Whatever it is shown gets one of its ten names, with high
   probability at times. It knows nothing of people, and nothing that matters should depend on it.
 - **Licence**: Apache 2.0, that of the package. The images are not included.

@@ -12,9 +12,9 @@ n: one seed a rate, two for the best rate of each step. Machine: any; two hours 
 import argparse
 from dataclasses import replace
 
-from held_out import last, training_images, trial
+from held_out import search_rates, training_images, trial
 
-from cifar10_nb.lab.studies import cumulative
+from cifar10_nb.lab.studies import cumulative, last_valid
 from cifar10_nb.parts.recipe import get_recipe, recipes
 
 speed = recipes["speed"]
@@ -42,15 +42,11 @@ steps = (
 )
 
 
-def climb(arm, images, work):
+def try_step(arm, images, work):
     "Look for the rate of a step, and run the best one with a second seed; gives all its runs."
     def run(lr, seed=0): return trial("cumulative", replace(arm, name=f"{arm.name}, lr {lr:g}", lr=lr), seed, images, work)
-    found = {lr: run(lr) for lr in (arm.lr / 2, arm.lr, arm.lr * 2)}
-    for _ in range(2):
-        best = max(found, key=lambda lr: last(found[lr]))
-        if best == max(found): found[2 * best] = run(2 * best)
-        elif best == min(found): found[best / 2] = run(best / 2)
-    return [*found.values(), run(max(found, key=lambda lr: last(found[lr])), seed=1)]
+    found = search_rates(run, (arm.lr / 2, arm.lr, arm.lr * 2))
+    return [*found.values(), run(max(found, key=lambda lr: last_valid(found[lr])), seed=1)]
 
 
 def main():
@@ -62,7 +58,7 @@ def main():
     for number, (name, changes) in enumerate(steps, 1):
         arm = replace(base, name=f"{number:02} {name}", **changes)
         if replace(arm, name=base.name) == base: continue  # kept already
-        runs += climb(arm, images, told.work)
+        runs += try_step(arm, images, told.work)
         if (row := cumulative(runs)[-1])["kept"]: base = replace(arm, lr=row["lr"])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cifar10_nb.core import write_atomic
 from cifar10_nb.data import open_data
+from cifar10_nb.lab.studies import last_valid
 from cifar10_nb.machine.device import slug
 from cifar10_nb.record.checkpoint import Checkpoints, checkpoints
 from cifar10_nb.train import Trainer
@@ -35,15 +36,21 @@ def trial(
     run = trainer.fit()
     write_atomic(path, (json.dumps(run.to_dict(), indent=1) + "\n").encode())
     for checkpoint in checkpoints(folder): checkpoint.unlink()
-    print(f"{recipe.name}, seed {seed}: {last(run.to_dict()):.2%} of {run.n_valid:,} held-out images", flush=True)
+    print(f"{recipe.name}, seed {seed}: {last_valid(run.to_dict()):.2%} of {run.n_valid:,} held-out images", flush=True)
     return run.to_dict()
 
 
-def last(
-    run: dict,  # like run.json
-) -> float:
-    "Held-out accuracy after the last epoch."
-    return run["history"][-1]["valid_top1"]
+def search_rates(
+    run,          # what trains at a rate: lr -> dict like run.json
+    rates: list,  # to begin with
+) -> dict:  # lr -> dict like run.json
+    "Runs at some rates, and up to two more, while the best is the highest or the lowest."
+    found = {lr: run(lr) for lr in rates}
+    for _ in range(2):
+        best = max(found, key=lambda lr: last_valid(found[lr]))
+        if best == max(found): found[2 * best] = run(2 * best)
+        if best == min(found): found[best / 2] = run(best / 2)
+    return found
 
 
 def training_images(

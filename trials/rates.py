@@ -15,8 +15,9 @@ import argparse
 from dataclasses import replace
 from statistics import mean
 
-from held_out import last, training_images, trial
+from held_out import search_rates, training_images, trial
 
+from cifar10_nb.lab.studies import last_valid
 from cifar10_nb.parts.recipe import get_recipe
 
 rates = dict(final=(0.05, 0.15, 0.3, 0.6), resnet=(5e-4, 1e-3, 2e-3, 4e-3))
@@ -39,15 +40,12 @@ def best_two(found):
 
 def search(name, images, work, seeds=2):
     "Accuracies of the seeds of each rate, at a quarter of the width; a best rate at the edge of the range widens it."
-    found = {lr: [last(trial("rates", arm(name, lr), 0, images, work))] for lr in rates[name]}
-    for _ in range(2):
-        best, _ = best_two(found)
-        if best == max(found): found[2 * best] = [last(trial("rates", arm(name, 2 * best), 0, images, work))]
-        if best == min(found): found[best / 2] = [last(trial("rates", arm(name, best / 2), 0, images, work))]
+    runs = search_rates(lambda lr: trial("rates", arm(name, lr), 0, images, work), rates[name])
+    found = {lr: [last_valid(run)] for lr, run in runs.items()}
     for lr in best_two(found):
-        found[lr] += [last(trial("rates", arm(name, lr), seed, images, work)) for seed in range(1, seeds)]
+        found[lr] += [last_valid(trial("rates", arm(name, lr), seed, images, work)) for seed in range(1, seeds)]
     if (best := best_rate(found)) == max(found):
-        found[2 * best] = [last(trial("rates", arm(name, 2 * best), seed, images, work)) for seed in range(seeds)]
+        found[2 * best] = [last_valid(trial("rates", arm(name, 2 * best), seed, images, work)) for seed in range(seeds)]
     return found
 
 
@@ -58,9 +56,9 @@ def best_rate(found):
 
 def search_full(name, rates, images, work):
     "Try some rates with the whole network; wider networks want lower rates, so a best one at the low end is halved."
-    found = {lr: last(trial("rates", arm(name, lr, "full"), 0, images, work)) for lr in rates}
+    found = {lr: last_valid(trial("rates", arm(name, lr, "full"), 0, images, work)) for lr in rates}
     while (best := max(found, key=found.get)) == min(found) and len(found) < 4:
-        found[best / 2] = last(trial("rates", arm(name, best / 2, "full"), 0, images, work))
+        found[best / 2] = last_valid(trial("rates", arm(name, best / 2, "full"), 0, images, work))
 
 
 def main():

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['arms', 'arms_long', 'ladder', 'studies', 'compare_models', 'ablation', 'ablation_table', 'plot_ablation', 'take_away',
-           'climb', 'ladder_table', 'cumulative', 'cumulative_table', 'study_table', 'train_arm']
+           'climb', 'ladder_table', 'last_valid', 'cumulative', 'cumulative_table', 'study_table', 'train_arm']
 
 # %% ../../nbs/lab/03_studies.ipynb #838013c5
 from dataclasses import replace
@@ -166,7 +166,11 @@ ladder = climb(_start,
     ("the hardest, as in quick", True, dict(hardest=(1, 1, 0.7, 0.7, 0.7))))
 
 # %% ../../nbs/lab/03_studies.ipynb #9fbbb125
-def _held_out(run): return run["history"][-1]["valid_top1"]
+def last_valid(
+    run: dict,  # as in run.json
+) -> float:
+    "Held-out accuracy after the last epoch."
+    return run["history"][-1]["valid_top1"]
 
 def cumulative(
     results: list,  # of dicts as in run.json, of recipes named like "03 whitening, lr 0.2"
@@ -177,8 +181,8 @@ def cumulative(
         rates = steps.setdefault(r["recipe"]["name"].rpartition(", lr ")[0], {})
         rates.setdefault(r["recipe"]["lr"], {})[r["seed"]] = r
     for name, rates in sorted(steps.items()):
-        lr = max(rates, key=lambda lr: _held_out(rates[lr][0]))
-        scores = {seed: _held_out(r) for seed, r in sorted(rates[lr].items())}
+        lr = max(rates, key=lambda lr: last_valid(rates[lr][0]))
+        scores = {seed: last_valid(r) for seed, r in sorted(rates[lr].items())}
         seeds = scores.keys() & base["scores"].keys() if base else ()
         gain = paired_difference(*([row[s] for s in seeds] for row in (scores, base["scores"]))) if seeds else None
         row = dict(step=name.partition(" ")[2], lr=lr, scores=scores, difference=gain, runs=rates[lr],

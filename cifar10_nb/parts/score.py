@@ -33,7 +33,7 @@ def views(
 def at_once(
     model: torch.nn.Module,
     images: ImageSet,
-    batch_size: int,  # of images of 32x32 pixels
+    batch_size: int = 500,  # of images of 32x32 pixels
 ) -> int:
     "How many images make a batch in evaluation, which must fit into memory: fewer of large ones, but 32 at least."
     enlarged = getattr(model, "size", 0)  # a network made for ImageNet says to what

@@ -15,6 +15,7 @@ from ..augment import Normalize
 from ..data import Batches, ImageSet
 from ..machine.device import tf32
 from ..models import flops_per_image
+from .score import at_once
 
 # %% ../../nbs/parts/05_transfer.ipynb #b3878400
 class HeadFirst:
@@ -49,7 +50,7 @@ def features_of(
     from cifar10_nb.core import progress_bar as tqdm
     model.eval()
     normalize, found = Normalize(model.info["mean"], model.info["std"]), []
-    for x, _, _ in tqdm(Batches(images, 32, shuffle=False), "features", leave=False):
+    for x, _, _ in tqdm(Batches(images, at_once(model, images), shuffle=False), "features", leave=False):
         x = normalize(x)[0].contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             views = [model.features(view) for view in ((x, x.flip(-1)) if mirrored else (x,))]

@@ -35,9 +35,9 @@ def entries(
     left: list = None,  # the names of what is no image are added to this list
 ) -> list:  # of str, sorted
     "Names in a folder, without what systems and people leave beside images."
-    entries = sorted(os.scandir(path), key=lambda e: e.name)
-    if left is not None: left += [e.name for e in entries if _no_image(e)]
-    return [e.name for e in entries if not _no_image(e) and (e.is_dir() or not folders)]
+    found = sorted(os.scandir(path), key=lambda e: e.name)
+    if left is not None: left += [e.name for e in found if _no_image(e)]
+    return [e.name for e in found if not _no_image(e) and (e.is_dir() or not folders)]
 
 def _note_left(left):
     "Say once which files were passed over."
