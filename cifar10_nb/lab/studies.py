@@ -193,7 +193,7 @@ def cumulative(
 
 # %% ../../nbs/lab/03_studies.ipynb #fb748cb6
 def cumulative_table(
-    results: list,  # of dicts as in run.json, as for `cumulative`
+    results: list,  # of dicts as in run.json, as for cumulative
 ) -> str:  # Markdown; a step that was not kept is in brackets
     "Each step's rate and held-out accuracy, its difference to the newest step that was kept, and what a run cost."
     rows = [(r["step"] if r["kept"] else f"({r['step']})", f"{r['lr']:g}", percent([*r["scores"].values()]),
