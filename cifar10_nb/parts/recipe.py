@@ -300,4 +300,4 @@ recipes["transfer_lite"] = Recipe("transfer_lite", model="efficientnet_lite0", p
     normalize="symmetric", epochs=4, batch_size=64, optimizer="adamw", lr=5e-4, weight_decay=0.01, warmup=0.1,
     flip="random", label_smoothing=0.1, precision="fp32")
 recipes["transfer_lite_frozen"] = replace(recipes["transfer_lite"], name="transfer_lite_frozen", freeze=True,
-    head_epochs=0, epochs=20, batch_size=256, lr=2e-3, warmup=0, label_smoothing=0.0)
+    head_epochs=0, epochs=20, batch_size=256, lr=2e-3, warmup=0, label_smoothing=0.0, precision="bf16")
