@@ -1,9 +1,10 @@
 """Checks of the repository that need no training: stored outputs, and numbers on pages.
 
-    python tools/check.py [NOTEBOOK ...]
+    python tools/check.py [--update] [NOTEBOOK ...]
 
 Every notebook has outputs, and among them no error, no widget and no figure without its picture. Cells marked
-`#| from: results` are run again, alone, and must print what is stored. What is wrong is printed, and makes the exit code 1.
+`#| from: results` are run again, alone, and must print what is stored. What is wrong is printed, and makes the exit code 1. After new
+results were filed, `--update` stores what these cells print now, all other cells staying as they are; then comes `nbdev_clean`.
 """
 import argparse
 import json
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+from execute import kept
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -56,9 +58,10 @@ def run_alone(path, cells):
     return again.cells[1:]
 
 
-def stale(path):
-    "What is wrong with the marked cells of a notebook."
-    all_cells = nbformat.read(path, 4).cells
+def stale(path, update=False):
+    "What is wrong with the marked cells of a notebook; with `update`, old outputs are replaced."
+    nb = nbformat.read(path, 4)
+    all_cells = nb.cells
     for cell in all_cells:
         if reads_results(cell) and not marked(cell):
             yield f"reads results/, so it needs the line `#| from: results`: {cell.source.splitlines()[-1]}"
@@ -68,19 +71,24 @@ def stale(path):
     except CellExecutionError as e:
         yield f"its cells marked `#| from: results` do not run alone: {e.ename}: {e.evalue}"
         return
+    if update and [*map(said, cells)] != [*map(said, again)]:
+        for cell, new in zip(cells, again): cell.outputs = [o for o in new.outputs if kept(o)]
+        nbformat.write(nb, path)
     for cell, new in zip(cells, again):
         if said(cell) != said(new):
             lines = zip(said(cell), said(new))
             old, now = next(((a, b) for a, b in lines if a != b), ("fewer or more lines", "of the same"))
-            yield f"a page shows what results/ no longer give: run it with tools/execute.py\n    page: {old}\n    now:  {now}"
+            yield f"a page shows what results/ no longer give: tools/check.py --update\n    page: {old}\n    now:  {now}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", type=lambda name: Path(name).resolve(), help="all of nbs/ if not given")
-    paths = parser.parse_args().notebooks or sorted((root / "nbs").rglob("*.ipynb"))
+    parser.add_argument("--update", action="store_true", help="store what the marked cells print now")
+    told = parser.parse_args()
+    paths = told.notebooks or sorted((root / "nbs").rglob("*.ipynb"))
     paths = [path for path in paths if ".ipynb_checkpoints" not in path.parts]
-    problems = [f"{path.relative_to(root)}: {line}" for path in paths for line in (*ill_stored(path), *stale(path))]
+    problems = [f"{path.relative_to(root)}: {line}" for path in paths for line in (*stale(path, told.update), *ill_stored(path))]
     count = sum(bool(marked(cell)) for path in paths for cell in nbformat.read(path, 4).cells)
     print(f"{count} cells made from results/")
     sys.exit("\n".join(problems) if problems else 0)

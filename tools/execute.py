@@ -31,8 +31,12 @@ def execute(path):
     nbformat.write(nb, path)
 
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("notebooks", nargs="+", type=Path)
-args = parser.parse_args()
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    for path in parser.parse_args().notebooks: execute(path)
+
+
 os.environ.pop("MPLBACKEND", None)  # a set backend would keep pictures out of the outputs
-for path in args.notebooks: execute(path)
+if __name__ == "__main__": main()

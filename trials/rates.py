@@ -1,8 +1,9 @@
 """Claim: the peak learning rates and the warm-up of the recipes `final` and `resnet` (stages 4 and 3).
 
 Chosen on held-out training images (5,000 of 50,000), first with a quarter of the network's channels, 10 epochs, each with the whole
-schedule; the best two rates with a second seed; then the best two with the whole network, 8 epochs, and lower ones if the lower of
-them is the better. All trials are filed in results/trials/rates, the losers too.
+schedule; the best two rates with a second seed. Then the best rate and half of it with the whole network, 8 epochs, since a wider
+network may want a lower rate, and lower ones while the lowest is the best. All trials are filed in results/trials/rates, the losers
+too.
 
 n: one seed for each rate, two for the best two. Machine: any; on two CPU cores with bfloat16 a trial takes 8 minutes, with the whole
 network 55; in single precision two and a half times as long.
@@ -54,11 +55,12 @@ def best_rate(found):
     return max((lr for lr in found if len(found[lr]) > 1), key=lambda lr: mean(found[lr]))
 
 
-def search_full(name, rates, images, work):
-    "Try some rates with the whole network; wider networks want lower rates, so a best one at the low end is halved."
-    found = {lr: last_valid(trial("rates", arm(name, lr, "full"), 0, images, work)) for lr in rates}
-    while (best := max(found, key=found.get)) == min(found) and len(found) < 4:
-        found[best / 2] = last_valid(trial("rates", arm(name, best / 2, "full"), 0, images, work))
+def search_full(name, best, images, work):
+    "Try the best rate of the narrow network and half of it with the whole one; while the lowest is the best, half of that."
+    found = {}
+    for lr in (best, best / 2): found[lr] = last_valid(trial("rates", arm(name, lr, "full"), 0, images, work))
+    while (lowest := min(found)) == max(found, key=found.get) and len(found) < 4:
+        found[lowest / 2] = last_valid(trial("rates", arm(name, lowest / 2, "full"), 0, images, work))
 
 
 def main():
@@ -70,7 +72,7 @@ def main():
     told = parser.parse_args()
     images = training_images(told.data)
     found = search(told.recipe, images, told.work)
-    if told.width == "full": search_full(told.recipe, best_two(found), images, told.work)
+    if told.width == "full": search_full(told.recipe, best_rate(found), images, told.work)
     elif told.recipe == "final":  # other things that the original does not name, at the better of the two
         best = best_rate(found)
         for warmup in (0.5, 2.0): trial("rates", arm("final", best, warmup=warmup), 0, images, told.work)
