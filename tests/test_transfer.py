@@ -83,7 +83,7 @@ def test_a_run_goes_on_in_either_phase(tiny, tmp_path):
 @pytest.mark.parametrize("flip", ["none", "random", "alternating"])
 def test_features_computed_once_train_the_same_head(tiny, flip, monkeypatch):
     train, valid = drawn(60, 10)[0].split(20)
-    recipe = tiny("transfer_lite_frozen", flip=flip, precision="fp32")
+    recipe = tiny("transfer_lite_frozen", flip=flip)
     assert recipe.features_once
     assert not replace(recipe, crop=4).features_once and not replace(recipe, freeze=False).features_once
     quick = Trainer(recipe, train, valid, device="cpu").fit()

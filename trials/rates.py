@@ -57,10 +57,10 @@ def best_rate(found):
 
 def search_full(name, best, images, work):
     "Try the best rate of the narrow network and half of it with the whole one; while the lowest is the best, half of that."
-    found = {}
-    for lr in (best, best / 2): found[lr] = last_valid(trial("rates", arm(name, lr, "full"), 0, images, work))
-    while (lowest := min(found)) == max(found, key=found.get) and len(found) < 4:
-        found[lowest / 2] = last_valid(trial("rates", arm(name, lowest / 2, "full"), 0, images, work))
+    found, lr = {}, best
+    while len(found) < 2 or len(found) < 4 and max(found, key=found.get) == min(found):
+        found[lr] = last_valid(trial("rates", arm(name, lr, "full"), 0, images, work))
+        lr /= 2
 
 
 def main():
