@@ -35,12 +35,21 @@ from .record.run import Run, code_versions, model_info, weights_bytes
 def parameter_groups(
     model: torch.nn.Module,
     recipe: Recipe,
-) -> list:  # two dicts: the parameters that decay, and those that don't
-    "The parameters that train, with no decay on biases and norms (unless `decay_all`)."
-    params = [p for p in model.parameters() if p.requires_grad]
-    decays = [p for p in params if p.ndim > 1 or recipe.decay_all]
-    spared = [p for p in params if p.ndim <= 1 and not recipe.decay_all]
-    return [dict(params=decays, weight_decay=recipe.weight_decay), dict(params=spared, weight_decay=0.0)]
+) -> list:  # dicts of the parameters that decay and of those that don't; with `head_lr` two more, for the last layer
+    "The parameters that train, with no decay on biases and norms (unless `decay_all`); raises `InputError`."
+    params, head = [p for p in model.parameters() if p.requires_grad], set()
+    if recipe.head_lr != 1:
+        linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+        if not linear: raise InputError("head_lr needs a network with a linear layer: leave it at 1")
+        head = set(linear[-1].parameters())
+    groups = []
+    for share, part in ((1.0, [p for p in params if p not in head]), (recipe.head_lr, [p for p in params if p in head])):
+        decays = [p for p in part if p.ndim > 1 or recipe.decay_all]
+        spared = [p for p in part if p.ndim <= 1 and not recipe.decay_all]
+        for params_of, decay in ((decays, recipe.weight_decay), (spared, 0.0)):
+            if part: groups.append(dict(params=params_of, weight_decay=decay, share=share, lr=recipe.lr * share))
+    return groups
+
 
 # %% ../nbs/03_train.ipynb #1d35f3a3
 def make_optimizers(

@@ -65,9 +65,15 @@ def optimizers(r, model):
     others = [p for p in params if not any(p is f for f in filters)]
     weights = dict(params=[p for p in others if p.ndim > 1 or r.decay_all], weight_decay=r.weight_decay, share=1)
     scales = dict(params=[p for p in others if p.ndim <= 1 and not r.decay_all], weight_decay=0, share=1)
-    if r.optimizer == "sgd": return [torch.optim.SGD([weights, scales], r.lr, r.momentum, nesterov=r.momentum > 0)]
-    if r.optimizer == "adam": return [torch.optim.Adam([weights, scales])]
-    if r.optimizer == "adamw": return [torch.optim.AdamW([weights, scales])]
+    groups = [weights, scales]
+    if r.head_lr != 1:  # the last layer, a matrix and its biases, goes into two groups of its own
+        head = [m for m in model.modules() if isinstance(m, torch.nn.Linear)][-1]
+        weights["params"] = [p for p in weights["params"] if p is not head.weight]
+        scales["params"] = [p for p in scales["params"] if p is not head.bias]
+        groups += [dict(weights, params=[head.weight], share=r.head_lr), dict(scales, params=[head.bias], share=r.head_lr)]
+    if r.optimizer == "sgd": return [torch.optim.SGD(groups, r.lr, r.momentum, nesterov=r.momentum > 0)]
+    if r.optimizer == "adam": return [torch.optim.Adam(groups)]
+    if r.optimizer == "adamw": return [torch.optim.AdamW(groups)]
     weights["share"], scales["share"] = r.rest_lr, r.bias_lr
     return [Muon(filters, r.lr, r.momentum, r.ns_steps), torch.optim.AdamW([weights, scales])]
 

@@ -21,8 +21,8 @@ from cifar10_nb.train import fit
 
 tiny = dict(
     small=replace(recipes["small"], epochs=3, batch_size=16, sizes=(16, 24, 32)),
-    final=replace(recipes["final"], model="small_cnn", epochs=8, batch_size=16, lr=0.1, warmup=0, ema=0.5, clip=2.0,
-        patience=2, precision="fp32"),
+    final=replace(recipes["final"], model="small_cnn", epochs=8, batch_size=16, lr=0.1, head_lr=0.25, warmup=0,
+        ema=0.5, clip=2.0, patience=2, precision="fp32"),
     speed=replace(recipes["speed"], epochs=4, batch_size=16, micro_batch=10, warmup=0.5, sizes=(16, 20),
         hardest=(1, 0.7)),
     scratch=replace(recipes["scratch"], epochs=2, batch_size=20),
@@ -85,7 +85,7 @@ def test_the_recipes_do_what_they_are_there_for(written):
     plain = written["final"]
     assert plain.best_epoch < len(plain.history) < tiny["final"].epochs  # early stopping, and not the last weights
     assert written["speed"].steps == 3 + 3 + 2 + 2                       # fewer images in the second half
-    for change in (dict(clip=0), dict(ema=0), dict(mixup=0), dict(patience=0)):
+    for change in (dict(clip=0), dict(head_lr=1.0), dict(ema=0), dict(mixup=0), dict(patience=0)):
         other = train_as_written(replace(tiny["final"], **change), *images("final"), seed=seed)
         assert digest(other.state) != digest(plain.state)
 

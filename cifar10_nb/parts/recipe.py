@@ -35,6 +35,7 @@ class Recipe:
     micro_batch: int = 0            # gradient accumulation: images a forward pass; 0: the whole batch
     optimizer: str = "sgd"          # "sgd" (Nesterov), "adamw", "adam" or "muon"
     lr: float = 0.1                 # learning rate at its peak
+    head_lr: float = 1.0            # learning rate of the last layer, as a share of lr (not with Muon)
     momentum: float = 0.9           # of SGD and Muon
     rest_lr: float = 0.02           # Muon: AdamW's learning rate on all but convolutions and biases, as a share of lr
     bias_lr: float = 0.02           # Muon: the same of AdamW on biases and scales
@@ -72,7 +73,7 @@ _choices = dict(normalize=("data", "imagenet", "symmetric"), optimizer=("sgd", "
     schedule=("cosine", "linear", "constant"), crop_mode=("zero", "reflect"), cutout_fill=("black", "mean"),
     flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"))
 _ranges = dict(epochs=(1, 10_000), head_epochs=(0, 10_000), batch_size=(1, 1_000_000),
-    micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), bias_lr=(0, 1e6),
+    micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), head_lr=(0, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), bias_lr=(0, 1e6),
     ns_steps=(1, 100), weight_decay=(0, 100), warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100),
     cutmix=(0, 100), label_smoothing=(0, 1), clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), images=(0, 10**9),
     patience=(0, 10_000))
@@ -117,6 +118,8 @@ def check_together(self: Recipe):
     if (self.pretrained or self.freeze or self.head_epochs) and self.model not in with_weights:
         raise InputError(f"pretrained, freeze and head_epochs are for {', '.join(with_weights)}: "
                          f"there are no weights for {self.model}")
+    if self.head_lr != 1 and self.optimizer == "muon":
+        raise InputError("head_lr is for sgd, adam and adamw: with muon, rest_lr sets the rate of the last layer")
     if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
 
