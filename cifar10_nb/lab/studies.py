@@ -109,7 +109,7 @@ arms = take_away(
 
 # %% ../../nbs/lab/03_studies.ipynb #5fd5ccc7
 arms_long = take_away(
-    replace(recipes["final"], model="resnet18_quarter", lr=0.6, epochs=30, warmup=3, patience=0),
+    replace(recipes["final"], model="resnet18_quarter", lr=0.6, head_lr=1.0, epochs=30, warmup=3, patience=0),
     {"AdamW": dict(optimizer="adamw", lr=8e-3, weight_decay=0.02),
      "crop and flip only": dict(randaugment=(), cutout=0, mixup=0.0)})
 
@@ -143,8 +143,8 @@ def ladder_table(
     return markdown_table("step | runs: | test accuracy: | difference in points: | with TTA: | PFLOP: | seconds:", rows)
 
 # %% ../../nbs/lab/03_studies.ipynb #bf84f7f6
-_start = replace(recipes["final"], name="final, cut short", images=10_000, valid=0.0, epochs=5, lr=0.05, warmup=1,
-                 patience=0)
+_start = replace(recipes["final"], name="final, cut short", images=10_000, valid=0.0, epochs=5, lr=0.05, head_lr=1.0,
+                 warmup=1, patience=0)
 ladder = climb(_start,
     ("light augmentation", True, dict(randaugment=(), cutout=0, mixup=0.0)),
     ("SpeedCNN", True, dict(model="speed_cnn_plain")),
