@@ -40,7 +40,7 @@ def parameter_groups(
     params, head = [p for p in model.parameters() if p.requires_grad], set()
     if recipe.head_lr != 1:
         linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
-        if not linear: raise InputError("head_lr needs a network with a linear layer: leave it at 1")
+        if not linear: raise InputError("head_lr needs a network with a linear layer: leave it at 1 (--set head_lr=1)")
         head = set(linear[-1].parameters())
     groups = []
     for share, part in ((1.0, [p for p in params if p not in head]), (recipe.head_lr, [p for p in params if p in head])):

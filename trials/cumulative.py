@@ -29,7 +29,7 @@ steps = (
     ("reflected borders", dict(crop_mode="reflect")),
     ("linear decay", dict(schedule="linear")),
     ("short warm-up", dict(warmup=0.2)),
-    ("Muon", {k: getattr(speed, k) for k in ("optimizer", "lr", "momentum", "rest_lr", "weight_decay")}),
+    ("Muon", {k: getattr(speed, k) for k in ("optimizer", "lr", "head_lr", "momentum", "rest_lr", "weight_decay")}),
     ("Dirac initialisation, again", dict(model="speed_cnn")),
     ("three Newton-Schulz steps", dict(ns_steps=3)),
     ("higher rate for biases", dict(bias_lr=speed.bias_lr)),
