@@ -101,7 +101,7 @@ def take_away(
     return {name: replace(base, name=name, **changed) for name, changed in (parts | more).items()}
 
 arms = take_away(
-    replace(recipes["final"], model="small_cnn", lr=0.1, epochs=5, warmup=1, patience=0),
+    replace(recipes["final"], model="small_cnn", lr=0.1, head_lr=1.0, epochs=5, warmup=1, patience=0),
     {"no weight decay": dict(weight_decay=0.0),
      "AdamW": dict(optimizer="adamw", lr=2e-3, weight_decay=0.02),
      "constant rate": dict(schedule="constant"),
