@@ -37,16 +37,16 @@ def parameter_groups(
     recipe: Recipe,
 ) -> list:  # dicts of the parameters that decay and of those that don't; with `head_lr` two more, for the last layer
     "The parameters that train, with no decay on biases and norms (unless `decay_all`); raises `InputError`."
-    linear, groups = [m for m in model.modules() if isinstance(m, torch.nn.Linear)], {(True, 1): [], (False, 1): []}
-    if recipe.head_lr != 1 and not linear:
-        raise InputError("head_lr needs a network with a linear layer: leave it at 1 (--set head_lr=1)")
-    head = set(linear[-1].parameters()) if recipe.head_lr != 1 else set()
+    head, groups = set(), {(True, 1): [], (False, 1): []}
+    if recipe.head_lr != 1:
+        linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+        if not linear: raise InputError("head_lr needs a network with a linear layer: leave it at 1 (--set head_lr=1)")
+        head = set(linear[-1].parameters())
     for p in model.parameters():
         kind = p.ndim > 1 or recipe.decay_all, recipe.head_lr if p in head else 1
         if p.requires_grad: groups.setdefault(kind, []).append(p)
     return [dict(params=some, weight_decay=recipe.weight_decay * decays, share=share, lr=recipe.lr * share)
             for (decays, share), some in groups.items()]
-
 
 # %% ../nbs/03_train.ipynb #1d35f3a3
 def make_optimizers(

@@ -22,17 +22,17 @@ from cifar10_nb.lab.studies import last_valid
 from cifar10_nb.parts.recipe import get_recipe
 
 rates = dict(final=(0.05, 0.15, 0.3, 0.6), resnet=(5e-4, 1e-3, 2e-3, 4e-3))
-whole = dict(  # of the whole network: rates, and the last layer's share of them
-    final=((0.6, 1.0), (0.3, 1.0), (0.3, 0.1), (0.6, 0.1), (0.15, 0.1)), resnet=((8e-3, 1.0), (4e-3, 1.0)))
+slow = dict(head_lr=0.1)  # the last layer at a tenth of the rate
+whole = dict(  # of the whole network: rates, and what else changes
+    final=((0.6, {}), (0.3, {}), (0.3, slow), (0.6, slow), (0.15, slow)), resnet=((8e-3, {}), (4e-3, {})))
 
 
-def arm(name, lr, width="quarter", head_lr=1.0, **changes):
+def arm(name, lr, width="quarter", **changes):
     "A recipe to try: `name` with another rate, at another width and length. Its name says what differs."
-    if head_lr != 1: changes |= dict(head_lr=head_lr)
     epochs = 10 if width == "quarter" else 8
     model = "resnet18_quarter" if width == "quarter" else "resnet18_cifar"
-    recipe = get_recipe(name, epochs=epochs, model=model, lr=lr, patience=0)
-    recipe = replace(recipe, **dict(warmup=epochs / 10, head_lr=1.0) | changes)
+    recipe = get_recipe(name, epochs=epochs, model=model, lr=lr, head_lr=1.0, patience=0)
+    recipe = replace(recipe, **dict(warmup=epochs / 10) | changes)
     told = "".join(f" {field} {value:g}" if field == "warmup" else f" {field} {value}" for field, value in changes.items())
     return replace(recipe, name=f"{name} {width} {epochs} epochs lr {lr:g}{told}")
 
@@ -67,13 +67,14 @@ def main():
     told = parser.parse_args()
     images = training_images(told.data)
     if told.width == "full":
-        for lr, share in whole[told.recipe]: trial("rates", arm(told.recipe, lr, "full", share), 0, images, told.work)
+        for lr, changes in whole[told.recipe]:
+            trial("rates", arm(told.recipe, lr, "full", **changes), 0, images, told.work)
         return
     found = search(told.recipe, images, told.work)
     if told.recipe == "final":  # other things that the original does not name, at the better of the two
         best = best_rate(found)
         for warmup in (0.5, 2.0): trial("rates", arm("final", best, warmup=warmup), 0, images, told.work)
-        for changes in (dict(cutout_fill="mean"), dict(head_lr=0.1)):
+        for changes in (dict(cutout_fill="mean"), slow):
             for seed in (0, 1): trial("rates", arm("final", best, **changes), seed, images, told.work)
 
 
