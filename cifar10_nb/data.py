@@ -192,7 +192,7 @@ def show(self: ImageSet,
     for i, (x, y) in enumerate(zip(s.x.cpu(), s.y.tolist())):
         ax = axs[i % step, i // step]
         ax.imshow(x.permute(1, 2, 0).numpy(), interpolation="nearest")
-        ax.set_title(names[y], fontsize=8, pad=2)
+        ax.set_title(names[y], fontsize=min(8, 13 * zoom), pad=2)
     fig.tight_layout(pad=.3)
     plt.close(fig)
     return fig

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from execute import kept
+from execute import stored
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -72,7 +72,7 @@ def stale(path, update=False):
         yield f"its cells marked `#| from: results` do not run alone: {e.ename}: {e.evalue}"
         return
     if update and [*map(said, cells)] != [*map(said, again)]:
-        for cell, new in zip(cells, again): cell.outputs = [o for o in new.outputs if kept(o)]
+        for cell, new in zip(cells, again): cell.outputs = stored(new.outputs)
         nbformat.write(nb, path)
     for cell, new in zip(cells, again):
         if said(cell) != said(new):
