@@ -1,11 +1,13 @@
 "What several test modules share: a folder of drawn images with a run in it, and commands in a process of their own or in this one."
 import contextlib
+import functools
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,16 +16,29 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the processors; torch r
 
 import pytest
 from folders import write_images
+from preloaded import Preloaded
 
 from cifar10_nb.commands import commands
 from cifar10_nb.record.checkpoint import Checkpoints, Interrupted
 from cifar10_nb.train import Trainer
 
 
+@functools.cache
+def preloaded():
+    "The process that commands are forked from. It ends with this one, whose end of its pipe is closed then."
+    return Preloaded(["torch._dynamo", "torchvision", "cifar10_nb.commands"])
+
+
 def run(command, *args, cwd, env=None):
-    "A command in a process of its own."
-    script = Path(sys.executable).parent / command
-    return subprocess.run([script, *map(str, args)], cwd=cwd, text=True, capture_output=True, env={**os.environ, **(env or {})})
+    "A command in a process of its own: forked from one that has imported torch, where it has no environment or children of its own."
+    if env or "--jobs" in args:
+        script = Path(sys.executable).parent / command
+        return subprocess.run([script, *map(str, args)], cwd=cwd, text=True, capture_output=True, env={**os.environ, **(env or {})})
+    with tempfile.TemporaryDirectory() as d:
+        out, err = Path(d, "out"), Path(d, "err")
+        code = f"from cifar10_nb.commands import commands; commands[{command!r}].from_terminal()"
+        (status,), _, said = preloaded().run(code, [command, *args], cwd, out, err=err)
+        return SimpleNamespace(returncode=status, stdout=said, stderr=err.read_text(encoding="utf-8", errors="replace"))
 
 
 def run_here(command, *args, cwd="."):

@@ -2,7 +2,7 @@
 
     python preloaded.py MODULE ...
 
-reads tasks from stdin, a line of JSON each: `code` to run, `argv`, `cwd`, `out` (a file for all that is printed), and `envs`, the
+reads tasks from stdin, a line of JSON each: `code` to run, `argv`, `cwd`, `out` and `err` (files for what is printed), and `envs`, the
 variables of the environment for one process or more, which run at the same time. When one of them fails, the others are stopped. The
 answer is a line of JSON: the exit codes, and the most memory that one of them had, in bytes.
 """
@@ -19,8 +19,7 @@ def child(task, env):
     "Run the task in this process, which ends with it."
     code = 1
     try:
-        out = os.open(task["out"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        for stream in (1, 2): os.dup2(out, stream)
+        for stream in (1, 2): os.dup2(os.open(task["out" if stream == 1 else "err"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.environ.clear()
         os.environ.update(env)
@@ -57,10 +56,13 @@ class Preloaded:
         self.process = subprocess.Popen([sys.executable, __file__, *modules], env=os.environ | self.path, text=True, cwd="/",
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
-    def run(self, code, argv, cwd, out, changes=({},)):
-        "Exit codes, peak memory in bytes, and all that was printed; `changes` to the environment, a dict a process."
+    def run(self, code, argv, cwd, out, changes=({},), err=None):
+        """Exit codes, peak memory in bytes, and what was printed; `changes` to the environment, a dict a process.
+
+        Errors are among it, unless they have a file of their own.
+        """
         envs = [os.environ | self.path | changed for changed in changes]
-        task = dict(code=code, argv=[str(a) for a in argv], cwd=str(cwd), out=str(out), envs=envs)
+        task = dict(code=code, argv=[str(a) for a in argv], cwd=str(cwd), out=str(out), err=str(err or out), envs=envs)
         self.process.stdin.write(json.dumps(task) + "\n")
         self.process.stdin.flush()
         done = json.loads(self.process.stdout.readline())
