@@ -15,7 +15,6 @@ from cifar10_nb.core import InputError
 
 nbs = Path(__file__).resolve().parent.parent / "nbs"
 notebooks = sorted(p for p in nbs.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
-lessons = nbs / "00_data.ipynb", nbs / "01_models.ipynb"
 
 
 def cells(path, kind):
@@ -43,25 +42,30 @@ def test_the_glossary_holds_what_pages_link_to():
         assert pages and all((nbs / page).exists() for page in pages), f"{name} leads nowhere"
 
 
-@pytest.mark.parametrize("path", lessons, ids=lambda p: p.stem)
-def test_pictures_have_alt_texts_and_fit(path):
-    widest = dict(zip(lessons, (660, 400)))[path]
-    for cell in json.loads(path.read_text("utf-8"))["cells"]:
-        for output in cell.get("outputs", ()):
-            if not (png := output.get("data", {}).get("image/png")): continue
-            source = "".join(cell["source"])
-            assert re.match(r"#\| fig-alt: \"[^\"]{20,}\"\n", source), source
-            width, _ = struct.unpack(">II", base64.b64decode("".join(png))[16:24])
-            assert width <= widest, f"{width} px: {source}"
+with_exercises = [p for p in notebooks if "## Exercises" in "\n".join(cells(p, "markdown"))]
 
 
-@pytest.mark.parametrize("path", lessons, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", with_exercises, ids=lambda p: str(p.relative_to(nbs)))
 def test_every_exercise_has_a_hint_and_a_solution(path):
-    exercises = next(text for text in cells(path, "markdown") if text.startswith("## Exercises"))
+    text = "\n\n".join(cells(path, "markdown"))
+    exercises = re.search(r"^## Exercises\n(.*?)(?:^## |\Z)", text, re.M | re.S)[1]
     numbers = re.findall(r"^(\d)\. ", exercises, re.M)
-    assert 3 <= len(numbers) <= 5 and exercises.count("<summary>Hint") == len(numbers)
-    solved = [s.splitlines()[1] for s in cells(path, "code") if s.startswith("#| code-fold: true\n#| code-summary: \"Solution")]
-    assert solved == [f'#| code-summary: "Solution {n}"' for n in numbers]
+    fewest = 1 if "sources" in path.parts or "figures" in path.name else 3  # how files are read is not the subject
+    assert fewest <= len(numbers) <= 5 and exercises.count("<summary>Hint") == len(numbers)
+    in_code = re.findall(r'^#\| code-summary: "Solution (\d)', "\n".join(cells(path, "code")), re.M)
+    assert sorted({*in_code, *re.findall(r"<summary>Solution (\d)", text)}) == numbers
+
+
+@pytest.mark.parametrize("path", notebooks, ids=lambda p: str(p.relative_to(nbs)))
+def test_what_quarto_would_show_otherwise(path):
+    "Faults that were seen in its pages only: nbdev links a name in backticks, within a link too; a class `solution` is one of theorems."
+    text = re.sub(r"```.*?```", "", "\n\n".join(cells(path, "markdown")), flags=re.S)
+    assert not re.findall(r"\[`[^`\]]+`\]\([^)]+\.ipynb", text)
+    assert not {*re.findall(r'<a id="([^"]+)"', text)} & {*anchors(text)}  # two places of the same name
+    assert not re.search(r"\d\^\d", text)
+    for source in cells(path, "code"):
+        folded = re.search(r'^#\| code-summary: "Solution', source, re.M)
+        assert re.findall(r"^#\| classes: (.+)$", source, re.M) == (["answer"] if folded else [])  # what it prints is folded too
 
 
 def test_stored_pictures_are_drawn():

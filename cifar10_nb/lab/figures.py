@@ -14,7 +14,8 @@ from .stats import mean_std
 from ..parts.recipe import recipes
 
 # %% ../../nbs/lab/11_figures.ipynb #b9352823
-line_styles = [*zip(colours, "os^DvPX", ("-", "--", "-.", ":", "-", "--", "-."))]  # colour, mark, line
+_marks, _dashes = "os^DvPX", ("-", "--", "-.", ":")  # in the second round each colour has other ones
+line_styles = [(colour, _marks[(i + k) % 7], _dashes[(i + k) % 4]) for k in range(4) for i, colour in enumerate(colours)]
 
 def chart(
     title: str,
