@@ -53,7 +53,7 @@ def test_every_exercise_has_a_hint_and_a_solution(path):
     fewest = 1 if "sources" in path.parts or "figures" in path.name else 3  # how files are read is not the subject
     assert fewest <= len(numbers) <= 5 and exercises.count("<summary>Hint") == len(numbers)
     in_code = re.findall(r'^#\| code-summary: "Solution (\d)', "\n".join(cells(path, "code")), re.M)
-    assert sorted({*in_code, *re.findall(r"<summary>Solution (\d)", text)}) == numbers
+    assert sorted({*in_code, *re.findall(r"<summary>Solution (\d)<", text)}) == numbers
 
 
 @pytest.mark.parametrize("path", notebooks, ids=lambda p: str(p.relative_to(nbs)))
