@@ -9,10 +9,9 @@ n: one seed a rate, two for the best rate of each step. Machine: any; two hours 
 
     python trials/cumulative.py --data cifar10
 """
-import argparse
 from dataclasses import replace
 
-from held_out import search_rates, training_images, trial
+from held_out import options, search_rates, training_images, trial
 
 from cifar10_nb.lab.studies import cumulative, last_valid
 from cifar10_nb.parts.recipe import get_recipe, recipes
@@ -50,10 +49,7 @@ def try_step(arm, images, work):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="cifar10", help="as for cifar10_train")
-    parser.add_argument("--work", default="runs/trials", help="folder for checkpoints")
-    told = parser.parse_args()
+    told = options(__doc__).parse_args()
     images, base, runs = training_images(told.data), get_recipe("final"), []
     for number, (name, changes) in enumerate(steps, 1):
         arm = replace(base, name=f"{number:02} {name}", **changes)

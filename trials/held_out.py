@@ -3,6 +3,7 @@
 No test image is looked at. A trial that was interrupted goes on where it was when the script is started again; one that is filed
 already is not trained again.
 """
+import argparse
 import json
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from cifar10_nb.record.checkpoint import Checkpoints, checkpoints
 from cifar10_nb.train import Trainer
 
 root = Path(__file__).resolve().parent.parent
+
+
+def options(doc):
+    "A parser of the options that all trials have; `doc` is the script's own documentation."
+    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
+    parser.add_argument("--data", default="cifar10", help="as for cifar10_train")
+    parser.add_argument("--work", default="runs/trials", help="folder for checkpoints")
+    return parser
 
 
 def file_of(kind, recipe, seed):

@@ -12,11 +12,10 @@ network 55; in single precision two and a half times as long.
     python trials/rates.py resnet --data cifar10
     python trials/rates.py final --data cifar10 --width full
 """
-import argparse
 from dataclasses import replace
 from statistics import mean
 
-from held_out import search_rates, training_images, trial
+from held_out import options, search_rates, training_images, trial
 
 from cifar10_nb.lab.studies import last_valid
 from cifar10_nb.parts.recipe import get_recipe
@@ -59,11 +58,9 @@ def best_rate(found):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = options(__doc__)
     parser.add_argument("recipe", choices=rates)
-    parser.add_argument("--data", default="cifar10", help="as for cifar10_train")
     parser.add_argument("--width", choices=("quarter", "full"), default="quarter")
-    parser.add_argument("--work", default="runs/trials", help="folder for checkpoints")
     told = parser.parse_args()
     images = training_images(told.data)
     if told.width == "full":

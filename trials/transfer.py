@@ -7,10 +7,9 @@ n: one seed for each of three rates. Machine: any; a trial takes half an hour on
 
     python trials/transfer.py --data cifar10
 """
-import argparse
 from dataclasses import replace
 
-from held_out import training_images, trial
+from held_out import options, training_images, trial
 
 from cifar10_nb.parts.recipe import get_recipe
 
@@ -24,10 +23,7 @@ def arm(lr):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="cifar10", help="as for cifar10_train")
-    parser.add_argument("--work", default="runs/trials", help="folder for checkpoints")
-    told = parser.parse_args()
+    told = options(__doc__).parse_args()
     images = training_images(told.data)
     for lr in rates: trial("transfer", arm(lr), 0, images, told.work)
 
