@@ -15,7 +15,7 @@ from ..parts.recipe import recipes
 
 # %% ../../nbs/lab/11_figures.ipynb #b9352823
 _marks, _dashes = "os^DvPX", ("-", "--", "-.", ":")  # in the second round each colour has other ones
-line_styles = [(colour, _marks[(i + k) % 7], _dashes[(i + k) % 4]) for k in range(4) for i, colour in enumerate(colours)]
+line_styles = [(c, _marks[(i + k) % 7], _dashes[(i + k) % 4]) for k in range(4) for i, c in enumerate(colours)]
 
 def chart(
     title: str,
