@@ -36,11 +36,12 @@ def trial(
     seed: int,   # of the run
     images,      # ImageSet: the training images, of which the recipe's share is held out
     work,        # folder for checkpoints
+    hooks=(),    # what the trial adds to the loop
 ) -> dict:  # like run.json, without test scores
     "The result of a trial, trained now or filed before."
     path, folder = file_of(kind, recipe, seed), Path(work) / file_of(kind, recipe, seed).stem
     if path.exists(): return json.loads(path.read_text(encoding="utf-8"))
-    trainer = Trainer(recipe, *recipe.hold_out(images), seed, "cpu", [Checkpoints(folder)])
+    trainer = Trainer(recipe, *recipe.hold_out(images), seed, "cpu", [*hooks, Checkpoints(folder)])
     trainer.timed = False  # trials share the machine with other work
     run = trainer.fit()
     write_atomic(path, (json.dumps(run.to_dict(), indent=1) + "\n").encode())
