@@ -25,17 +25,20 @@ def _send(t, device):
 def _randint(high, shape, gen, device):
     return _send(torch.randint(high, shape, generator=gen, device=_device(gen)), device)
 
-def _randperm(n, gen, device): return _send(torch.randperm(n, generator=gen, device=_device(gen)), device)
+def _randperm(n, gen, device):
+    return _send(torch.randperm(n, generator=gen, device=_device(gen)), device)
 
 def _whole(name, value, low, high=None):
     "`value` if it is a whole number from `low` to `high`, else an `InputError` naming it."
-    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+    not_whole = isinstance(value, bool) or not isinstance(value, int)
+    if not_whole or value < low or (high is not None and value > high):
         span = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise InputError(f"{name} must be a whole number {span}, not {value!r}")
     return value
 
 def _one_of(name, value, choices):
-    if value not in choices: raise InputError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
     return value
 
 # %% ../nbs/02_augment.ipynb #631b245d
@@ -45,9 +48,10 @@ def check_images(
 ):
     "Raise `InputError` unless `x` is a batch of images."
     if not isinstance(x, torch.Tensor) or x.ndim != 4:
-        got = f"a tensor of shape {list(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
-        raise InputError("augmentation needs a batch of images, a tensor [n, channels, height, width], "
-                         f"not {got}")
+        tensor = isinstance(x, torch.Tensor)
+        got = f"a tensor of shape {list(x.shape)}" if tensor else type(x).__name__
+        raise InputError("augmentation needs a batch of images, a tensor "
+                         f"[n, channels, height, width], not {got}")
     if uint8 and x.dtype != torch.uint8:
         raise InputError(f"{uint8} needs uint8 images, not {x.dtype}: put it before Normalize")
 
@@ -75,12 +79,13 @@ class Transform:
 def pad(
     x: torch.Tensor,     # images [n, c, h, w]
     padding: int,        # pixels added on each of the four sides
-    mode: str = "zero",  # 'zero' (black) or 'reflect' (mirrored at the edge, the edge itself not repeated)
+    mode: str = "zero",  # 'zero' (black) or 'reflect' (mirrored at the edge, which is not repeated)
 ) -> torch.Tensor:  # [n, c, h + 2 padding, w + 2 padding]
     "Pad images on all four sides, any dtype and device."
     if mode == "zero" or not padding: return F.pad(x, (padding,)*4)
     for dim in (2, 3):
-        before, after = x.narrow(dim, 1, padding), x.narrow(dim, x.shape[dim] - padding - 1, padding)
+        start = x.shape[dim] - padding - 1
+        before, after = x.narrow(dim, 1, padding), x.narrow(dim, start, padding)
         x = torch.cat([before.flip(dim), x, after.flip(dim)], dim)
     return x
 
@@ -140,9 +145,9 @@ def flip_where(
 
 # %% ../nbs/02_augment.ipynb #17c94fd9
 class HorizontalFlip(Transform):
-    "Mirror half of the images: by a coin for each image and epoch, or alternating (arXiv 2404.00498)."
+    "Mirror half the images: by a coin for each image and epoch, or alternating (arXiv 2404.00498)."
     def __init__(self,
-        mode: str = "random",  # 'random', or 'alternating': each image mirrored in every second epoch
+        mode: str = "random",  # 'random', or 'alternating': each image mirrored every second epoch
         seed: int = 0,         # decides which images 'alternating' mirrors first
     ):
         self.mode = _one_of("mode", mode, ("random", "alternating"))
@@ -168,7 +173,8 @@ class Normalize(Transform):
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
         if len(self.mean) != len(self.std):
             raise InputError("Normalize needs as many values in std as in mean")
-        if min(self.std) <= 0: raise InputError(f"Normalize needs every std above 0, not {self.std}")
+        if min(self.std) <= 0:
+            raise InputError(f"Normalize needs every std above 0, not {self.std}")
         self._factors = {}
 
     def images(self, x, gen=None):
@@ -185,7 +191,8 @@ def factors(self: Normalize,
 ) -> tuple:  # (mul, add), float32 [channels, 1, 1] both
     "What to multiply bytes by, and what to add."
     if device not in self._factors:
-        mean, std = (torch.tensor(v, dtype=torch.float64).view(-1, 1, 1) for v in (self.mean, self.std))
+        mean, std = (torch.tensor(v, dtype=torch.float64).view(-1, 1, 1)
+                     for v in (self.mean, self.std))
         self._factors[device] = [t.float().to(device) for t in (1/(255*std), -mean/std)]
     return self._factors[device]
 
@@ -198,7 +205,8 @@ class Resize(Transform):
         self.size = _whole("size", size, 1)
 
     def images(self, x, gen=None):
-        if not x.is_floating_point(): raise InputError("Resize comes after Normalize: it needs float images")
+        if not x.is_floating_point():
+            raise InputError("Resize comes after Normalize: it needs float images")
         if x.shape[-2:] == (self.size, self.size): return x
         if x.device.type == "mps":  # no antialiasing there: pytorch issue 141287
             return self.images(x.cpu()).to(x.device)
@@ -222,7 +230,7 @@ class Cutout(Transform):
     "Cover one square in each image, its centre uniform over the image (arXiv 1708.04552)."
     def __init__(self,
         size: int = 16,  # side of the square in pixels; what lies outside the image is lost
-        fill=0,          # what covers it, from 0 to 255: a number, or one for each channel; 0 is black
+        fill=0,          # what covers it, 0 to 255: a number, or one for each channel; 0 is black
     ):
         values = fill if isinstance(fill, (list, tuple)) else (fill,)
         for v in values:
@@ -248,7 +256,8 @@ def symmetric_beta(
     device="cpu",                 # where the result goes
 ) -> torch.Tensor:  # float32 [n] in 0..1
     "Numbers from Beta(alpha, alpha), exactly, from two uniform ones each (Bailey 1994)."
-    u, v = torch.rand((2, n), generator=gen, device=_device(gen), dtype=torch.float64)  # Apple's GPUs have no float64
+    u, v = torch.rand((2, n), generator=gen, device=_device(gen),
+                      dtype=torch.float64)  # Apple's GPUs have no float64
     cos = torch.cos(2*math.pi*v)
     s = torch.expm1(-torch.log1p(-u) / alpha) * cos**2
     return _send((.5 + .5*cos.sign() / (1 + 1/s).sqrt()).float(), torch.device(device))
@@ -280,14 +289,16 @@ class _Mix(Transform):
         alpha: float,    # parameter of Beta(alpha, alpha), above 0
         n_classes: int,  # length of the rows of class weights
     ):
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < math.inf:
+        no_number = isinstance(alpha, bool) or not isinstance(alpha, (int, float))
+        if no_number or not 0 < alpha < math.inf:
             raise InputError(f"alpha must be a number above 0, not {alpha!r}")
         self.alpha, self.n_classes = float(alpha), _whole("n_classes", n_classes, 1)
 
     def __call__(self, x, y=None, gen=None, epoch=0, index=None):
         check_images(x)
         if not x.is_floating_point():
-            raise InputError(f"{type(self).__name__} needs float images, not {x.dtype}: put it after Normalize")
+            raise InputError(f"{type(self).__name__} needs float images, not {x.dtype}: "
+                             "put it after Normalize")
         lam = symmetric_beta(self.alpha, len(x), gen, x.device)
         partner = _randperm(len(x), gen, x.device)
         weight, mask = self.weights(lam, x, gen)
@@ -308,7 +319,7 @@ class MixUp(_Mix):
 
 # %% ../nbs/02_augment.ipynb #dde2570b
 class CutMix(_Mix):
-    "Paste a rectangle of another image of the batch; labels weigh the true areas (arXiv 1905.04899)."
+    "Paste a rectangle of another image of the batch; labels weigh true areas (arXiv 1905.04899)."
     def weights(self,
         lam: torch.Tensor,     # float32 [n], mixing coefficient before clipping
         x: torch.Tensor,       # images [n, c, h, w]

@@ -107,7 +107,8 @@ def shell_word(
     text = str(text)
     if text.isprintable() and " ".join(text.split()) == text: return shlex.quote(text)
     plain = lambda c: c.isprintable() and c not in " \\'"
-    return "$'" + "".join(c if plain(c) else "".join(f"\\x{b:02x}" for b in os.fsencode(c)) for c in text) + "'"
+    return "$'" + "".join(c if plain(c) else "".join(f"\\x{b:02x}" for b in os.fsencode(c))
+                          for c in text) + "'"
 
 # %% ../nbs/05_core.ipynb #08b9548e
 @contextlib.contextmanager

@@ -53,7 +53,8 @@ class ImageSet:
             raise InputError(f"{count}: give one for each")
         self.classes = list(self.classes)
         if odd := [c for c in self.classes if not (isinstance(c, str) and c.isprintable())]:
-            raise InputError(f"{ascii(odd[0])} is no name for a class: it must be a text that can be printed")
+            raise InputError(f"{ascii(odd[0])} is no name for a class: "
+                             "it must be a text that can be printed")
         if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
             last = len(self.classes) - 1
             raise InputError(f"labels must lie between 0 and {last}, one for each of the classes")
@@ -203,11 +204,12 @@ def open_folder(
     size: int = 32,      # edge of the images in pixels; others are resized, antialiased
     train: bool = True,  # read the training images? If not, their set is empty
 ) -> tuple:  # the ImageSets (train, test)
-    "Open a folder of images, decoded once and then cached; raises `InputError`, which names what is wrong."
+    "Open a folder of images, decoded once, then cached; raises `InputError`, naming what is wrong."
     classes, parts = read_folder(path, size, train)
     real = classes == cifar10_classes and [len(y) for _, y, _ in parts.values()] == [50_000, 10_000]
     source = "cifar10 (folder)" if real else f"folder:{_last_name(path)}"
-    return tuple(ImageSet(x, y[:len(x)], classes, source, files[:len(x)]) for x, y, files in parts.values())
+    return tuple(ImageSet(x, y[:len(x)], classes, source, files[:len(x)])
+                 for x, y, files in parts.values())
 
 def _last_name(path): return class_name(Path(os.path.expanduser(path)).resolve().name)
 
@@ -222,7 +224,8 @@ def drawn(
 
 # %% ../nbs/00_data.ipynb #b0dd3840
 def open_data(
-    source="auto",      # auto, cifar10, cifar100, drawn, or a folder with train/<class>/* and test/<class>/*
+    # auto, cifar10, cifar100, drawn, or a folder with train/<class>/* and test/<class>/*
+    source="auto",
     dataset=None,       # class that knows the archive's files and digests; None: torchvision's
     urls: list = None,  # where to fetch the archive, in order of trial; None: its mirrors
     size: int = 32,     # edge of the images in pixels; others are resized, antialiased
@@ -231,7 +234,8 @@ def open_data(
     "Open a source of images; raises `InputError`, whose line says what to do."
     check_size(0, size)
     if source == "drawn": sets = drawn()
-    elif source in ("cifar10", "cifar100"): sets = _open_cifar(source, dataset, urls, size, **limits)
+    elif source in ("cifar10", "cifar100"):
+        sets = _open_cifar(source, dataset, urls, size, **limits)
     elif source == "auto": sets = _open_auto(dataset, urls, size, **limits)
     elif not Path(os.path.expanduser(source)).exists(): raise _no_source(source)
     else: sets = _open_place(source, [dataset] if dataset else ["cifar10", "cifar100"], size)

@@ -30,8 +30,8 @@ def plot_history(
 ):  # matplotlib Figure: loss and accuracy by epoch
     "Learning curves of a run: loss and top-1 accuracy on training and held-out images."
     if not isinstance(run, dict): run = dict(history=run.history, recipe=asdict(run.recipe))
-    rows, recipe = run["history"], run["recipe"]
-    parts = dict(train=("training" if _is_plain(recipe) else "training (augmented)", _train_colour, "o"),
+    rows, plain = run["history"], _is_plain(run["recipe"])
+    parts = dict(train=("training" if plain else "training (augmented)", _train_colour, "o"),
                  valid=("held out", _valid_colour, "s"))
     fig, axes = new_figure(8, 2.8, 1, 2)
     for ax, key, name in zip(axes, ("loss", "top1"), ("loss", "top-1 accuracy")):
@@ -83,7 +83,8 @@ def evaluate(
     confusion = torch.bincount(y * n + logits.argmax(1), minlength=n * n).view(n, n)
     per_class = (confusion.diag() / confusion.sum(1)).tolist()  # 0 / 0 is nan
     return Scores(**score(logits, y), n=len(y), source=images.source, tta=tta,
-                  per_class=dict(zip(names, per_class)), confusion=confusion.tolist(), logits=logits)
+                  per_class=dict(zip(names, per_class)), confusion=confusion.tolist(),
+                  logits=logits)
 
 # %% ../nbs/04_evaluate.ipynb #dfe76619
 def plot_per_class(
@@ -92,9 +93,11 @@ def plot_per_class(
 ):  # matplotlib Figure: a bar a class, the accuracy on all images as a line
     "Accuracy of each class."
     rows = list(scores.per_class.items())
-    which = f"the {most} least accurate of {len(rows)} classes" if len(rows) > most else "Accuracy by class"
+    which = (f"the {most} least accurate of {len(rows)} classes" if len(rows) > most
+             else "Accuracy by class")
     if len(rows) > most: rows = sorted((r for r in rows if r[1] == r[1]), key=lambda r: r[1])[:most]
-    names = [drawable(name) for name, _ in rows]  # before the figure, whose texts keep the fonts of its beginning
+    # before the figure, whose texts keep the fonts of its beginning
+    names = [drawable(name) for name, _ in rows]
     fig, ax = new_figure(8, 2.8)
     for i, (_, v) in enumerate(rows):
         ax.bar(i, v, color=_train_colour)
@@ -102,7 +105,8 @@ def plot_per_class(
         box = dict(boxstyle="round", fc="white", ec="none", alpha=0.8)
         if said: ax.annotate(said, (i, 0.05), ha="center", fontsize=8, bbox=box)
     ax.axhline(scores.top1, color=_valid_colour, ls="--")
-    title = f"{which} on {scores.n:,} images ({drawable(scores.source)}); dashed: all, {scores.top1:.2%}"
+    title = (f"{which} on {scores.n:,} images ({drawable(scores.source)}); "
+             f"dashed: all, {scores.top1:.2%}")
     ax.set(title=title[0].upper() + title[1:], ylabel="accuracy", ylim=(0, 1.05))
     ax.set_xticks(range(len(rows)), names, fontsize=10 if len(rows) <= 15 else 7)
     ax.tick_params(axis="x", rotation=25 if len(rows) <= 15 else 90)
@@ -111,7 +115,7 @@ def plot_per_class(
 # %% ../nbs/04_evaluate.ipynb #04d1d44d
 def plot_confusion(
     scores: Scores,
-):  # matplotlib Figure: true classes down, predicted ones across, counts in the cells (of up to 20 classes)
+):  # matplotlib Figure: true classes down, predicted across, counts in cells (up to 20 classes)
     "The confusion matrix, shaded by the share of each true class."
     counts, names = torch.tensor(scores.confusion), [drawable(name) for name in scores.per_class]
     share, n = counts / counts.sum(1, keepdim=True).clamp(min=1), len(names)
@@ -133,7 +137,7 @@ def mistakes(
     scores: Scores,
     images: ImageSet,  # the images that were scored
     n: int = 12,       # at most so many; None: all
-) -> list:  # of dicts: index, file (if known), true, predicted, probability, true_probability, true_rank
+) -> list:  # dicts: index, true, predicted, probability, true_probability, true_rank, file if known
     "The `n` most confident mistakes; the rank of the true class is 2 if it came next."
     p, y, names = scores.logits.softmax(1), images.y.cpu(), images.classes
     (sure, predicted), own = p.max(1), p.gather(1, y[:, None])
@@ -153,7 +157,8 @@ def plot_mistakes(
 ):  # matplotlib Figure: the images, with true class, prediction and its probability
     "The most confident mistakes as pictures."
     rows = mistakes(scores, images, n)
-    shown = [f"{drawable(r['true'])}, called\n{drawable(r['predicted'])} ({r['probability']:.0%})" for r in rows]
+    shown = [f"{drawable(r['true'])}, called\n{drawable(r['predicted'])} "
+             f"({r['probability']:.0%})" for r in rows]
     down = max(1, -(-len(rows) // 6))
     fig, axes = new_figure(8, 1.75 * down, down, 6)
     for ax in axes.flat: ax.axis("off")
@@ -169,8 +174,9 @@ def predict(
     paths: list,             # image files
     topk: int = 5,           # how many answers for each
     tta: str = "none",       # test-time augmentation
-    bad: dict = None,        # where to note path -> error of files that are no images; None: they are an error
-) -> list:  # for each path a list of (class name, probability), most probable first; an empty one if it is bad
+    # where to note path -> error of files that are no images; None: they are an error
+    bad: dict = None,
+) -> list:  # for each path [(class name, probability), ...], most probable first; [] if it is bad
     "What the model sees in some image files; raises `InputError`."
     names, size = model.info["classes"], model.info["size"]
     if not 1 <= topk: raise InputError(f"topk is {topk}: it must be at least 1")
@@ -181,7 +187,8 @@ def predict(
     if errors: bad.update(errors)
     images = ImageSet(x, torch.zeros(len(x), dtype=torch.int64), names, "files")
     p, which = predict_logits(model, images, tta).softmax(1).topk(min(topk, len(names)), dim=1)
-    answers = [[(names[c], q) for c, q in zip(cs, qs)] for cs, qs in zip(which.tolist(), p.tolist())]
+    answers = [[(names[c], q) for c, q in zip(cs, qs)]
+               for cs, qs in zip(which.tolist(), p.tolist())]
     return [[] if str(path) in errors else a for path, a in zip(paths, answers)]
 
 # %% ../nbs/04_evaluate.ipynb #52499778

@@ -35,18 +35,19 @@ from .record.run import Run, code_versions, model_info, weights_bytes
 def parameter_groups(
     model: torch.nn.Module,
     recipe: Recipe,
-) -> list:  # dicts of the parameters that decay and of those that don't; with `head_lr` two more, for the last layer
-    "The parameters that train, with no decay on biases and norms (unless `decay_all`); raises `InputError`."
+) -> list:  # dicts of parameters that decay or don't; with `head_lr` two more, for the last layer
+    "Parameters that train, biases and norms without decay unless `decay_all`; raises `InputError`."
     head, groups = set(), {(True, 1): [], (False, 1): []}
     if recipe.head_lr != 1:
         linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
-        if not linear: raise InputError("head_lr needs a network with a linear layer: leave it at 1 (--set head_lr=1)")
+        if not linear: raise InputError("head_lr needs a network with a linear layer: "
+                                        "leave it at 1 (--set head_lr=1)")
         head = set(linear[-1].parameters())
     for p in model.parameters():
         kind = p.ndim > 1 or recipe.decay_all, recipe.head_lr if p in head else 1
         if p.requires_grad: groups.setdefault(kind, []).append(p)
-    return [dict(params=some, weight_decay=recipe.weight_decay * decays, share=share, lr=recipe.lr * share)
-            for (decays, share), some in groups.items()]
+    return [dict(params=some, weight_decay=recipe.weight_decay * decays, share=share,
+                 lr=recipe.lr * share) for (decays, share), some in groups.items()]
 
 # %% ../nbs/03_train.ipynb #1d35f3a3
 def make_optimizers(
@@ -58,8 +59,8 @@ def make_optimizers(
     groups = parameter_groups(model, recipe)
     fused = dict(fused=True) if recorded else {}  # one kernel for all of an optimizer's arithmetic
     if recipe.optimizer == "sgd":
-        nesterov = recipe.momentum > 0
-        return [torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, **fused)]
+        lr, momentum = recipe.lr, recipe.momentum
+        return [torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, **fused)]
     if recipe.optimizer != "muon":
         adam = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
         return [adam(groups, lr=recipe.lr, capturable=recorded, **fused)]
@@ -73,9 +74,8 @@ def make_optimizers(
 
 # %% ../nbs/03_train.ipynb #0929bfa0
 class Trainer:
-    "A recipe being carried out. Making one sets up this process (see `prepare_device`); raises `InputError`."
-    def __init__(self,
-        recipe: Recipe,
+    "A recipe at work. Making one sets up this process (see `prepare_device`); raises `InputError`."
+    def __init__(self, recipe: Recipe,
         train: ImageSet,         # the images to train on
         valid: ImageSet = None,  # held-out images, never augmented
         seed: int = 0,           # decides initialisation, order and augmentation
@@ -85,7 +85,8 @@ class Trainer:
         compiled: str = "",      # a mode of torch.compile; "": not compiled
     ):
         check_mode(compiled)
-        self.recipe, self.seed, self.device, self.compiled = recipe, seed, pick_device(device), compiled
+        self.recipe, self.seed, self.device, self.compiled = (
+            recipe, seed, pick_device(device), compiled)
         self.train, self.valid = train, valid and valid.to(self.device)
         self.rank, self.world = rank_and_world()
         self.epoch, self.n_steps, self.seen, self.flops, self.stop = 0, 0, 0, 0, False
@@ -103,7 +104,8 @@ def _network_of(model, recipe, n_classes):
     "The network to train: the one given, one made by the class or function given, or the recipe's."
     if isinstance(model, torch.nn.Module): return model
     if model is not None: return model(n_classes)
-    kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if recipe.model in with_weights else {}
+    has_weights = recipe.model in with_weights
+    kwargs = dict(pretrained=recipe.pretrained, freeze=recipe.freeze) if has_weights else {}
     return make_model(recipe.model, n_classes, **kwargs)
 
 def _name_of(model, network):
@@ -122,11 +124,12 @@ def build(self: Trainer,
 ):
     "Make the network, the optimizers, the step, the batches and the augmentation."
     self.digests = {k: s.digest() for k, s in dict(train=self.train, valid=self.valid).items() if s}
-    kept = self.digests.get
-    check_same(recipe=self.recipe, seed=self.seed, images_to_train_on=kept("train"), held_out_images=kept("valid"))
+    train, valid = map(self.digests.get, ("train", "valid"))
+    check_same(recipe=self.recipe, seed=self.seed, images_to_train_on=train, held_out_images=valid)
     agreed(self.check_shares)
     init_seed, *seeds = derive_seeds(self.seed)
-    with seeded(init_seed): network = agreed(lambda: _network_of(model, self.recipe, self.train.n_classes))
+    with seeded(init_seed):
+        network = agreed(lambda: _network_of(model, self.recipe, self.train.n_classes))
     if model is not None: self.recipe = replace(self.recipe, model=_name_of(model, network))
     self.model = self.final = network.to(self.device, memory_format=torch.channels_last)
     self.share_network()
@@ -169,7 +172,8 @@ def begin(self: Trainer,
         self.model.info = info = model_info(self.recipe, self.train)
         if hasattr(self.model, "whiten"):
             self.model.whiten(Normalize(info["mean"], info["std"])(some_of(self.train))[0])
-            if self.world > 1: torch.distributed.broadcast(self.model.stem.weight.data, 0)  # same to the last digit
+            if self.world > 1:  # the same to the last digit
+                torch.distributed.broadcast(self.model.stem.weight.data, 0)
         batch, n = self.recipe.batch_size, len(self.train)
         self.batches = Batches(self.train, batch, drop_last=n > batch, seed=order_seed)
         self.steps = len(self.batches)  # of an epoch with all images
@@ -216,7 +220,7 @@ def _call(self: Trainer, event, *args):
 # %% ../nbs/03_train.ipynb #de371722
 @patch
 def check_finite(self: Trainer):
-    "Raise `InputError` if training has diverged: the epoch's loss so far, a weight or a buffer is no finite number."
+    "Raise `InputError` if training diverged: the epoch's loss, a weight or a buffer is not finite."
     loss = float(self.totals["loss"])
     if not math.isfinite(loss): self.diverged(f"the loss became {loss}")
     networks = {id(m): m for m in (self.model, self.final)}.values()
@@ -228,10 +232,11 @@ def diverged(self: Trainer,
     what: str,  # was seen
 ):
     "Raise the `InputError` of a run that has diverged."
-    last, epoch = self.folder and newest_checkpoint(self.folder), min(self.epoch + 1, self.recipe.epochs)
-    raise InputError(f"{what} in epoch {epoch}, by step {self.n_steps}, at learning rate {self.lr:.3g}: "
-                     "use a smaller --lr"
-                     + (f", and another folder (the last good checkpoint is {last})" if last else ""))
+    last, epoch = (self.folder and newest_checkpoint(self.folder),
+                   min(self.epoch + 1, self.recipe.epochs))
+    more = f", and another folder (the last good checkpoint is {last})" if last else ""
+    raise InputError(f"{what} in epoch {epoch}, by step {self.n_steps}, "
+                     f"at learning rate {self.lr:.3g}: use a smaller --lr" + more)
 
 # %% ../nbs/03_train.ipynb #2a60b059
 @patch
@@ -244,10 +249,11 @@ def valid_logits(self: Trainer) -> torch.Tensor:  # float32 [n, classes], on the
 def finished(self: Trainer) -> Run:
     "The `Run` of a trainer that is done."
     self.final.info, seconds, n_valid = self.model.info, self.timer.seconds, len(self.valid or ())
-    return Run(self.final.eval(), self.recipe, self.seed, self.train.source, len(self.train), n_valid,
-        self.history, epochs=self.epoch, best_epoch=self.best_epoch or self.epoch, seconds=seconds,
-        images_per_s=self.seen / seconds, pflop=self.flops / 1e15, timed=self.timed and not self.moved,
-        moved=self.moved, digests=dict(self.digests), **self.circumstances)
+    return Run(self.final.eval(), self.recipe, self.seed, self.train.source, len(self.train),
+        n_valid, self.history, epochs=self.epoch, best_epoch=self.best_epoch or self.epoch,
+        seconds=seconds, images_per_s=self.seen / seconds, pflop=self.flops / 1e15,
+        timed=self.timed and not self.moved, moved=self.moved, digests=dict(self.digests),
+        **self.circumstances)
 
 @patch(as_prop=True)
 def circumstances(self: Trainer) -> dict:
@@ -259,7 +265,7 @@ def circumstances(self: Trainer) -> dict:
 # %% ../nbs/03_train.ipynb #1ee39d2d
 @patch
 def fit(self: Trainer) -> Run:
-    "Train for the recipe's epochs, or until a hook says stop; a stopped run goes on. Raises `InputError`."
+    "Train for all epochs, or until a hook says stop; a stopped run goes on. Raises `InputError`."
     self.batches.load_state_dict(self.batches.state_dict())
     with contextlib.ExitStack() as stack:
         for hook in self.hooks:
@@ -289,7 +295,7 @@ def one_epoch(self: Trainer):
 # %% ../nbs/03_train.ipynb #4fb49c8d
 @patch
 def prepare(self: Trainer, x, y, index):
-    "A batch as the network gets it in this epoch: float32 [n, 3, size, size], channels last, and labels."
+    "A batch for the network in this epoch: float32 [n, 3, size, size], channels last, and labels."
     x, y = self.augment(x, y, self.rng, epoch=self.epoch, index=index)
     size = self.recipe.size_at(self.epoch, self.train.size)
     return Resize(size)(x)[0].contiguous(memory_format=torch.channels_last), y
@@ -298,7 +304,7 @@ def prepare(self: Trainer, x, y, index):
 @patch
 @tf32(False)
 def update(self: Trainer, x, y):
-    "Forward pass, backward pass, one step of the optimizers; returns each image's loss and outputs."
+    "Forward and backward pass, one step of the optimizers; returns each image's loss and outputs."
     r, losses, outs = self.recipe, [], []
     size = r.micro_batch or len(x)
     for o in self.optimizers: o.zero_grad()
@@ -325,8 +331,8 @@ def set_lr(self: Trainer, lr):
 @patch
 def count(self: Trainer, losses, logits, y):
     "Add a batch to the running totals; a mixed image counts for its heavier label."
-    hits, t = (logits.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum(), self.totals
-    t["loss"], t["hits"], t["seen"] = t["loss"] + losses.mean(), t["hits"] + hits, t["seen"] + len(y)
+    hit, t = (logits.argmax(1) == (y if y.ndim == 1 else y.argmax(1))).sum(), self.totals
+    t["loss"], t["hits"], t["seen"] = t["loss"] + losses.mean(), t["hits"] + hit, t["seen"] + len(y)
     self.n_steps += 1
 
 # %% ../nbs/03_train.ipynb #7e0beb35
@@ -361,14 +367,14 @@ def validate(self: Trainer) -> dict:  # valid_loss and valid_top1; nothing witho
 # %% ../nbs/03_train.ipynb #46389d04
 def fit(
     recipe: Recipe,
-    train: ImageSet,          # the images to train on
-    valid: ImageSet = None,   # held-out images: curves and early stopping
-    seed: int = 0,            # decides initialisation, order and augmentation
-    device: str = "auto",     # see pick_device
-    hooks: list = (),         # see Hooks
-    model=None,               # a network, trained in place, or what makes one for n classes; None: the recipe's
+    train: ImageSet,         # the images to train on
+    valid: ImageSet = None,  # held-out images: curves and early stopping
+    seed: int = 0,           # decides initialisation, order and augmentation
+    device: str = "auto",    # see pick_device
+    hooks: list = (),        # see Hooks
+    model=None,              # trained in place, or what makes one for n classes; None: the recipe's
 ) -> Run:
-    "Train `recipe` on `train`; raises `InputError` for an impossible device, or if the loss diverges."
+    "Train `recipe` on `train`; raises `InputError` for an impossible device or a diverging loss."
     return Trainer(recipe, train, valid, seed, device, hooks, model).fit()
 
 # %% ../nbs/03_train.ipynb #4f0758e1
@@ -409,21 +415,24 @@ def lr_find(
 ) -> RangeTest:  # with `rates`, and the losses of the steps that were taken
     "A learning-rate range test of a recipe (Smith, 2017)."
     test = RangeTest(low, high, steps)
-    recipe = replace(recipe, epochs=10_000, warmup=0, sizes=recipe.sizes[-1:], hardest=(), patience=0)
+    recipe = replace(recipe, epochs=10_000, warmup=0,
+                     sizes=recipe.sizes[-1:], hardest=(), patience=0)
     with contextlib.suppress(_StopTraining):
         Trainer(recipe, train, None, seed, device, [test]).fit()
     return test
 
 # %% ../nbs/03_train.ipynb #0e37fe62
-_plain = "epoch", "history", "stop", "n_steps", "seen", "flops", "best_epoch", "moved", "timed"  # as in a file
+# as in a file
+_plain = "epoch", "history", "stop", "n_steps", "seen", "flops", "best_epoch", "moved", "timed"
 
 @patch
 def state_dict(self: Trainer) -> dict:
     "All that changes while the run goes on."
     return dict(model=self.model.state_dict(), optimizers=[o.state_dict() for o in self.optimizers],
-        batches=self.batches.state_dict(), rng=self.rng.get_state(), circumstances=self.circumstances,
-        size=self.train.size,
-        hooks=[h.state_dict() for h in self.hooks if hasattr(h, "state_dict")], seconds=self.timer.seconds,
+        batches=self.batches.state_dict(), rng=self.rng.get_state(),
+        circumstances=self.circumstances, size=self.train.size,
+        hooks=[h.state_dict() for h in self.hooks if hasattr(h, "state_dict")],
+        seconds=self.timer.seconds,
         totals={k: v.item() if torch.is_tensor(v) else v for k, v in self.totals.items()},
         **{k: getattr(self, k) for k in _plain})
 

@@ -89,6 +89,14 @@ def exported(path):
 
 
 @pytest.mark.parametrize("path", notebooks, ids=lambda p: str(p.relative_to(root / "nbs")))
+def test_code_on_a_page_fits_its_column(path):
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] != "code" or re.search(r"^#\| *(hide|export|exporti|echo: false|default_exp\b.*) *$", source, re.M): continue
+        for line in source.splitlines(): assert len(line) <= 100 or line.startswith("#|"), f"{len(line)} characters: {line}"
+
+
+@pytest.mark.parametrize("path", notebooks, ids=lambda p: str(p.relative_to(root / "nbs")))
 def test_a_notebook_is_a_walk_and_no_march(path):
     assert len(json.loads(path.read_text(encoding="utf-8"))["cells"]) <= 100
     for name, lines in exported(path):

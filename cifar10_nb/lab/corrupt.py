@@ -19,10 +19,10 @@ def _rand(x, gen, shape): return torch.rand(shape, generator=gen).to(x.device)
 def _normal(x, gen, shape): return torch.randn(shape, generator=gen).to(x.device)
 
 def gaussian_blur(
-    x: torch.Tensor,     # float [n, c, h, w]
-    sigma: float,        # width in pixels
-    truncate: float = 4, # half the size of the window, in sigmas
-    mirror: bool = False, # pad with the mirror image, edge pixels included, or else with the nearest pixel
+    x: torch.Tensor,       # float [n, c, h, w]
+    sigma: float,          # width in pixels
+    truncate: float = 4,   # half the size of the window, in sigmas
+    mirror: bool = False,  # pad by the mirror image, edge pixels included, or the nearest pixel
 ) -> torch.Tensor:
     "Blur every channel."
     radius = int(truncate * sigma + 0.5)
@@ -93,8 +93,10 @@ def plasma(
         rows = corners + corners.roll(-1, 1)
         a[:, half::step, half::step] = mean(rows + rows.roll(-1, 2))
         middles, corners = a[:, half::step, half::step], a[:, ::step, ::step]
-        a[:, ::step, half::step] = mean(middles + middles.roll(1, 1) + corners + corners.roll(-1, 2))
-        a[:, half::step, ::step] = mean(middles + middles.roll(1, 2) + corners + corners.roll(-1, 1))
+        a[:, ::step, half::step] = mean(middles + middles.roll(1, 1)
+                                        + corners + corners.roll(-1, 2))
+        a[:, half::step, ::step] = mean(middles + middles.roll(1, 2)
+                                        + corners + corners.roll(-1, 1))
         step, wibble = half, wibble / decay
     a = a - a.amin((1, 2), keepdim=True)
     return (a / a.amax((1, 2), keepdim=True))[:, None]
@@ -175,7 +177,7 @@ def _contrast(x, gen, c):
 def _elastic(x, gen, c):
     push, sigma, corner = c
     n, _, h, w = x.shape
-    source = torch.tensor([[26.0, 26], [26, 6], [6, 6]])  # corners of a square in the middle, (x, y)
+    source = torch.tensor([[26.0, 26], [26, 6], [6, 6]])  # corners of a central square, (x, y)
     target = source + corner * (2 * torch.rand(n, 3, 2, generator=gen) - 1)
     target = torch.cat([target, torch.ones(n, 3, 1)], 2)
     target_to_source = torch.linalg.solve(target, source.expand(n, 3, 2)).to(x.device)
@@ -243,8 +245,10 @@ def corrupt(
 ) -> torch.Tensor:  # uint8 [n, 3, 32, 32]
     "Corrupt a batch as in CIFAR-10-C (arXiv 1903.12261); raises `InputError`."
     if name not in corruptions:
-        raise InputError(f"no corruption is called {name!r}: choose one of {', '.join(corruptions)}")
-    if severity not in range(1, 6): raise InputError(f"severity is {severity}: it must lie between 1 and 5")
+        raise InputError(f"no corruption is called {name!r}: "
+                         f"choose one of {', '.join(corruptions)}")
+    if severity not in range(1, 6):
+        raise InputError(f"severity is {severity}: it must lie between 1 and 5")
     if x.dtype != torch.uint8 or x.ndim != 4 or x.shape[1:] != (3, 32, 32):
         raise InputError("corruptions are defined for uint8 images [n, 3, 32, 32], "
                          f"not {x.dtype} {list(x.shape)}")

@@ -24,7 +24,7 @@ from ..parts.score import predict_logits, score
 
 # %% ../../nbs/lab/05_export.ipynb #e7b00006
 class Deployed(nn.Module):
-    "A trained network with its preprocessing: uint8 [n, 3, size, size] in, probabilities [n, classes] out."
+    "A network with its preprocessing: uint8 [n, 3, size, size] in, probabilities [n, classes] out."
     def __init__(self,
         model: nn.Module,  # trained, with `info`: from fit or load_model
     ):
@@ -55,7 +55,7 @@ def to_onnx(
     model: nn.Module,  # trained, with `info`
     path,              # of the file to write
 ) -> Path:
-    "Write network and preprocessing as an ONNX file; raises `InputError` without the packages of `[export]`."
+    "Write network and preprocessing as an ONNX file; raises `InputError` without `[export]`."
     onnx, _ = _packages()
     program = torch.onnx.export(
         Deployed(model), (_example(model),), input_names=["images"], output_names=["probabilities"],
@@ -86,17 +86,20 @@ def to_pt2(
 def open_onnx(
     path,              # a file that cifar10_export wrote
     threads: int = 0,  # of onnxruntime; 0: as many as it likes
-):  # function: uint8 tensor [n, 3, h, w] -> float32 tensor [n, classes]; its `info` is that of the network
+):  # function: uint8 tensor [n, 3, h, w] -> float32 tensor [n, classes], with the network's `info`
     "Open an exported network for use; raises `InputError` for a file that is none."
     _, onnxruntime = _packages()
-    if not Path(path).is_file(): raise InputError(f"there is no file {path}: make one with cifar10_export")
+    if not Path(path).is_file():
+        raise InputError(f"there is no file {path}: make one with cifar10_export")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options,
+                                               providers=["CPUExecutionProvider"])
         info = jsonlib.loads(session.get_modelmeta().custom_metadata_map["cifar10_nb"])
     except Exception as e:
-        raise InputError(f"{path} cannot be read as an exported network ({type(e).__name__})") from e
+        raise InputError(f"{path} cannot be read as an exported network "
+                         f"({type(e).__name__})") from e
     def run(x): return torch.from_numpy(session.run(None, {"images": x.cpu().numpy()})[0])
     run.info = info
     return run
@@ -142,17 +145,18 @@ def to_int8(
     path,              # of the file to write
     images: torch.Tensor,  # uint8 [n, 3, h, w]: training images to measure the activations with
 ) -> Path:
-    "Quantise an ONNX file to eight bits, weights by channel in seven; raises `InputError` without `[export]`."
+    "Quantise ONNX to 8 bits, weights by channel in 7; raises `InputError` without `[export]`."
     _packages()
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import (CalibrationDataReader, QuantFormat, QuantType,
+                                          quantize_static)
     from onnxruntime.quantization.shape_inference import quant_pre_process
     class Reader(CalibrationDataReader):
         def __init__(self): self.batches = iter(images.split(100))
         def get_next(self): return next(({"images": x.numpy()} for x in self.batches), None)
     with tempfile.TemporaryDirectory() as d, _quiet():
         quant_pre_process(str(source), f"{d}/prepared.onnx", skip_symbolic_shape=True)
-        quantize_static(f"{d}/prepared.onnx", f"{d}/int8.onnx", Reader(), quant_format=QuantFormat.QDQ,
-                        per_channel=True, reduce_range=True,
+        quantize_static(f"{d}/prepared.onnx", f"{d}/int8.onnx", Reader(),
+                        quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
                         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
         write_atomic(path, Path(f"{d}/int8.onnx").read_bytes())
     return Path(path)
@@ -168,7 +172,8 @@ def speeds(
     def seconds(n, times):
         x = torch.randint(256, (n, 3, size, size), dtype=torch.uint8)
         return median(time_interleaved({"run": lambda: run(x)}, times)["run"])
-    return dict(latency_ms=1e3 * seconds(1, 5 * rounds), images_per_s=batch / seconds(batch, rounds))
+    return dict(latency_ms=1e3 * seconds(1, 5 * rounds),
+                images_per_s=batch / seconds(batch, rounds))
 
 # %% ../../nbs/lab/05_export.ipynb #4f192799
 def accuracy_of(

@@ -12,8 +12,10 @@ from .stats import percent
 from ..parts.recipe import recipes
 
 # %% ../../nbs/lab/10_headlines.ipynb #aff30fe5
-headlines = (  # a row: its page, the recipes that may speak for it, what the original project claims, device, scores
-    ("01_first_experiments", ("transfer", "transfer_lite", "transfer_lite_frozen"), "92%", "", "test"),
+# a row: its page, recipes that may speak for it, what the original project claims, device, scores
+headlines = (
+    ("01_first_experiments", ("transfer", "transfer_lite", "transfer_lite_frozen"),
+     "92%", "", "test"),
     ("02_speed", ("small",), "83.59%", "", "test"),
     ("03_accuracy", ("resnet",), "92.40%", "", "test"),
     ("04_final", ("final",), "92.72%", "", "test"),

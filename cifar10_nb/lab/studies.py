@@ -24,7 +24,7 @@ def compare_models(
     images,             # ImageSet to score both on
     tta: str = "none",  # test-time augmentation
 ) -> dict:  # ready for JSON; differences are B - A
-    "Two models on the same images: accuracies, their difference with its 95% interval, McNemar's test, classes."
+    "Two models on the same images: accuracies, difference (95% interval), McNemar's test, classes."
     scores = [evaluate(m, images, tta) for m in (a, b)]
     right_a, right_b = ((s.logits.argmax(1) == images.y.cpu()).tolist() for s in scores)
     gain, pairs = paired_difference(right_b, right_a), list(zip(right_a, right_b))
@@ -32,8 +32,9 @@ def compare_models(
     in_a, in_b = (s.per_class for s in scores)
     classes = [dict(name=k, a=in_a[k], b=in_b[k], difference=in_b[k] - in_a[k]) for k in in_a
                if in_a[k] == in_a[k]]  # no nan
-    return dict(n=len(pairs), source=images.source, tta=tta, top1=[s.top1 for s in scores], difference=gain.mean,
-                low=gain.low, high=gain.high, only_a=only_a, only_b=only_b, p=mcnemar(only_a, only_b),
+    return dict(n=len(pairs), source=images.source, tta=tta, top1=[s.top1 for s in scores],
+                difference=gain.mean, low=gain.low, high=gain.high, only_a=only_a, only_b=only_b,
+                p=mcnemar(only_a, only_b),
                 classes=sorted(classes, key=lambda c: c["difference"]))
 
 # %% ../../nbs/lab/03_studies.ipynb #1d8458b8
@@ -52,13 +53,15 @@ def _gain(runs, base):
 def ablation(
     results: list,       # of dicts as in run.json, told apart by the name of their recipe
     base: str = "base",  # the arm to compare with
-) -> list:  # of dicts: name, scores (of all runs), difference (an Interval, or None without common seeds)
-    "Each arm's test accuracies and its paired difference to the base over common seeds: greatest loss first."
+) -> list:  # dicts: name, scores (of all runs), difference (Interval, or None without common seeds)
+    "Arms, greatest loss first: test accuracies, paired difference to the base over common seeds."
     arms = _by_name(results)
-    if base not in arms: raise InputError(f"no run is called {base!r}: there are {', '.join(arms) or 'none at all'}")
-    rows = [dict(name=name, scores=[r["test"]["top1"] for r in runs.values()], difference=_gain(runs, arms[base]))
-            for name, runs in arms.items()]
-    return sorted(rows, key=lambda r: (r["name"] != base, r["difference"].mean if r["difference"] else 0, r["name"]))
+    if base not in arms:
+        raise InputError(f"no run is called {base!r}: there are {', '.join(arms) or 'none at all'}")
+    rows = [dict(name=name, scores=[r["test"]["top1"] for r in runs.values()],
+                 difference=_gain(runs, arms[base])) for name, runs in arms.items()]
+    return sorted(rows, key=lambda r: (r["name"] != base,
+                                       r["difference"].mean if r["difference"] else 0, r["name"]))
 
 # %% ../../nbs/lab/03_studies.ipynb #ab1a7e02
 def ablation_table(
@@ -95,17 +98,19 @@ def take_away(
     base: Recipe,  # becomes the arm `all`
     more: dict,    # further arms: name -> fields to change
 ) -> dict:  # name -> Recipe
-    "The arms of an ablation of stage 4: everything, each part of the augmentation and of the loss away, and `more`."
+    "Arms of an ablation of stage 4: all, each part of augmentation and loss away, and `more`."
     parts = {"all": {}, "no RandAugment": dict(randaugment=()), "no Cutout": dict(cutout=0),
              "no MixUp": dict(mixup=0.0), "no label smoothing": dict(label_smoothing=0.0)}
     return {name: replace(base, name=name, **changed) for name, changed in (parts | more).items()}
 
 arms = take_away(
-    replace(recipes["final"], model="small_cnn", lr=0.1, head_lr=1.0, epochs=5, warmup=1, patience=0),
+    replace(recipes["final"], model="small_cnn", lr=0.1, head_lr=1.0,
+            epochs=5, warmup=1, patience=0),
     {"no weight decay": dict(weight_decay=0.0),
      "AdamW": dict(optimizer="adamw", lr=2e-3, weight_decay=0.02),
      "constant rate": dict(schedule="constant"),
-     "crop and flip only": dict(randaugment=(), cutout=0, mixup=0.0, label_smoothing=0.0, weight_decay=0.0)})
+     "crop and flip only": dict(randaugment=(), cutout=0, mixup=0.0, label_smoothing=0.0,
+                                weight_decay=0.0)})
 
 # %% ../../nbs/lab/03_studies.ipynb #5fd5ccc7
 arms_long = take_away(
@@ -174,8 +179,8 @@ def last_valid(
 
 def cumulative(
     results: list,  # of dicts as in run.json, of recipes named like "03 whitening, lr 0.2"
-) -> list:  # of dicts: step, lr, scores (held-out, by seed), difference (an Interval, or None), kept, runs (by seed)
-    "The steps of a cumulative ablation, each at its best rate; a step that lowers the mean of its base is not kept."
+) -> list:  # dicts: step, lr, held-out scores and runs by seed, difference (Interval or None), kept
+    "Cumulative ablation: each step at its best rate; one that lowers its base's mean is not kept."
     steps, rows, base = {}, [], None
     for r in results:
         rates = steps.setdefault(r["recipe"]["name"].rpartition(", lr ")[0], {})
@@ -184,9 +189,10 @@ def cumulative(
         lr = max(rates, key=lambda lr: last_valid(rates[lr][0]))
         scores = {seed: last_valid(r) for seed, r in sorted(rates[lr].items())}
         seeds = scores.keys() & base["scores"].keys() if base else ()
-        gain = paired_difference(*([row[s] for s in seeds] for row in (scores, base["scores"]))) if seeds else None
-        row = dict(step=name.partition(" ")[2], lr=lr, scores=scores, difference=gain, runs=rates[lr],
-                   kept=gain is None or gain.mean >= 0)
+        gain = (paired_difference(*([row[s] for s in seeds] for row in (scores, base["scores"])))
+                if seeds else None)
+        row = dict(step=name.partition(" ")[2], lr=lr, scores=scores, difference=gain,
+                   runs=rates[lr], kept=gain is None or gain.mean >= 0)
         rows.append(row)
         if row["kept"]: base = row
     return rows

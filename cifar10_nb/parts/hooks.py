@@ -19,7 +19,7 @@ from .transfer import FrozenFeatures, HeadFirst
 
 # %% ../../nbs/parts/06_hooks.ipynb #2c8cd9c1
 class Average:
-    "An exponential moving average of weights and buffers counts in the end: decay * average + (1 - decay) * weights."
+    "A moving average counts in the end, buffers too: decay * average + (1 - decay) * weights."
     def __init__(self,
         decay: float,  # per step
     ): self.decay = decay
@@ -27,7 +27,8 @@ class Average:
     def before_fit(self, t):
         "Begin with a copy of the network, which is the run's `final` network from now on."
         from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-        self.average = AveragedModel(t.model, multi_avg_fn=get_ema_multi_avg_fn(self.decay), use_buffers=True)
+        self.average = AveragedModel(t.model, multi_avg_fn=get_ema_multi_avg_fn(self.decay),
+                                     use_buffers=True)
         t.final = self.average.module
 
     def after_step(self, t, index, losses): self.average.update_parameters(t.model)
@@ -36,7 +37,7 @@ class Average:
 
 # %% ../../nbs/parts/06_hooks.ipynb #86fd5ca7
 class EarlyStopping:
-    "Stop when held-out accuracy has not improved for some epochs, and take the best epoch's weights."
+    "Stop when held-out accuracy has not improved for some epochs; take the best epoch's weights."
     def __init__(self,
         patience: int,  # epochs without a better one
     ): self.patience, self.epoch, self.top1, self.state = patience, 0, -1.0, None
@@ -83,9 +84,11 @@ class Progress:
         "Show the bar while `fit` runs, on rank 0."
         drop = lambda n: n - (n % t.batches.batch_size if t.batches.drop_last else 0)
         total = sum(drop(t.recipe.epoch_size(e, len(t.train))) for e in range(t.recipe.epochs))
-        in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules  # a log needs no ten lines a second
-        with progress_bar(total=total, initial=t.seen + t.totals["seen"], unit=" images", unit_scale=True,
-            desc=t.recipe.name, mininterval=10 if in_log else 0.2, disable=t.rank > 0) as self.bar: yield
+        # a log needs no ten lines a second
+        in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules
+        with progress_bar(total=total, initial=t.seen + t.totals["seen"], unit=" images",
+            unit_scale=True, desc=t.recipe.name, mininterval=10 if in_log else 0.2,
+            disable=t.rank > 0) as self.bar: yield
 
     def after_step(self, t, index, losses):
         "Count the images; show the loss where reading it costs nothing."
@@ -96,7 +99,8 @@ class Progress:
 
     def show(self, t, epoch, loss):
         "Write epoch, loss and the last epoch's accuracy behind the bar."
-        accuracy = {"accuracy": f"{r.get('valid_top1', r['train_top1']):.1%}" for r in t.history[-1:]}
+        accuracy = {"accuracy": f"{r.get('valid_top1', r['train_top1']):.1%}"
+                    for r in t.history[-1:]}
         self.bar.set_postfix(epoch=epoch, loss=f"{loss:.3f}", **accuracy, refresh=False)
 
 # %% ../../nbs/parts/06_hooks.ipynb #28e8a08b

@@ -17,8 +17,8 @@ from ..augment import Transform, _device, _send, _whole, check_images
 from ..core import InputError
 
 # %% ../../nbs/parts/02_randaugment.ipynb #8c8ff9e8
-ra_ops = ("Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",
-          "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize")
+ra_ops = ("Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness",
+          "Color", "Contrast", "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize")
 ra_geometric, ra_blends = ra_ops[1:6], ra_ops[6:10]
 ra_signed = ra_geometric + ra_blends
 
@@ -32,7 +32,8 @@ def ra_strength(
     "The strength that `magnitude` stands for, on torchvision's scale."
     if op == "Posterize": return float(8 - round(magnitude/7.5))
     if op == "Solarize": return float(torch.linspace(255, 0, 31)[magnitude])
-    top = {"ShearX": .3, "ShearY": .3, "TranslateX": 150/331*w, "TranslateY": 150/331*h, "Rotate": 30.}
+    top = {"ShearX": .3, "ShearY": .3, "TranslateX": 150/331*w,
+           "TranslateY": 150/331*h, "Rotate": 30.}
     return float(torch.linspace(0, top.get(op, .9 if op in ra_blends else 0.), 31)[magnitude])
 
 # %% ../../nbs/parts/02_randaugment.ipynb #30b09735
@@ -41,7 +42,7 @@ def geometric_map(
     op: str,                   # one of `ra_geometric`
     strength: float,           # slope, pixels or degrees, signed
     h: int = 32, w: int = 32,  # size of the image
-) -> tuple:  # (source, inside): int64 [h*w], the pixel each one comes from; uint8 [h*w], 0 where from outside
+) -> tuple:  # (source, inside): int64 [h*w], where each comes from; uint8 [h*w], 0 if from outside
     "Which pixel goes where, made by torchvision from an image of pixel numbers."
     from torchvision.transforms import functional as TF
     pixels = torch.arange(1., h*w + 1).view(1, h, w)
@@ -49,7 +50,8 @@ def geometric_map(
     else:
         angle = math.degrees(math.atan(strength))
         how = {"ShearX": ([0, 0], [angle, 0.]), "ShearY": ([0, 0], [0., angle]),
-               "TranslateX": ([int(strength), 0], [0., 0.]), "TranslateY": ([0, int(strength)], [0., 0.])}
+               "TranslateX": ([int(strength), 0], [0., 0.]),
+               "TranslateY": ([0, int(strength)], [0., 0.])}
         translate, shear = how[op]
         moved = TF.affine(pixels, angle=0., translate=translate, scale=1., shear=shear,
                           center=[0, 0] if op.startswith("Shear") else None)
@@ -71,7 +73,7 @@ def warp(
 def to_bytes(
     x: torch.Tensor,  # float32, any shape
 ) -> torch.Tensor:  # uint8
-    "Float images, which are overwritten, to uint8: clipped, then truncated (faster by way of int16)."
+    "Float images, which it overwrites, to uint8: clipped, then truncated (faster by way of int16)."
     return x.clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
 # %% ../../nbs/parts/02_randaugment.ipynb #746a7290
@@ -160,25 +162,29 @@ def ra_apply(
     "Apply one RandAugment operation to every image of a batch."
     check_images(x, uint8=op)
     if op in ra_geometric:
-        return warp(x, *(m[None].to(x.device) for m in geometric_map(op, float(strength), *x.shape[2:])))
+        maps = geometric_map(op, float(strength), *x.shape[2:])
+        return warp(x, *(m[None].to(x.device) for m in maps))
     if op in ra_blends:
         factor = 1 + torch.as_tensor(strength, dtype=torch.float64).view(-1, 1, 1, 1)
         other = {"Brightness": lambda x: None, "Color": grey, "Sharpness": smooth,
                  "Contrast": lambda x: grey(x).float().mean((1, 2, 3), keepdim=True)}[op](x)
         return blend(x, other, factor)
-    plain = {"Identity": lambda x: x, "Posterize": lambda x: posterize(x, strength), "AutoContrast": autocontrast,
-             "Solarize": lambda x: solarize(x, strength), "Equalize": equalize}
-    if op not in plain: raise InputError(f"{op!r} is no RandAugment operation; there are: {', '.join(ra_ops)}")
+    plain = {"Identity": lambda x: x, "Posterize": lambda x: posterize(x, strength),
+             "AutoContrast": autocontrast, "Solarize": lambda x: solarize(x, strength),
+             "Equalize": equalize}
+    if op not in plain:
+        raise InputError(f"{op!r} is no RandAugment operation; there are: {', '.join(ra_ops)}")
     return plain[op](x)
 
 # %% ../../nbs/parts/02_randaugment.ipynb #9e6f31a1
 class RandAugment(Transform):
-    "`num_ops` random operations an image, all at one magnitude (arXiv 1909.13719; torchvision's list and scale)."
+    "Random operations an image, at one magnitude (arXiv 1909.13719; torchvision's list and scale)."
     def __init__(self,
         num_ops: int = 2,    # operations applied one after the other to each image
         magnitude: int = 9,  # strength, 0 to 30
     ):
-        self.num_ops, self.magnitude = _whole("num_ops", num_ops, 0), _whole("magnitude", magnitude, 0, 30)
+        self.num_ops, self.magnitude = (_whole("num_ops", num_ops, 0),
+                                        _whole("magnitude", magnitude, 0, 30))
         self._maps = {}
 
     def images(self, x, gen):

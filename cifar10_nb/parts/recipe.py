@@ -23,45 +23,48 @@ from .randaugment import RandAugment
 # %% ../../nbs/parts/01_recipe.ipynb #d0f2765e
 @dataclass(frozen=True)
 class Recipe:
-    "Everything that decides a training run, and nothing that doesn't; raises `InputError` for impossible values."
-    name: str = "small"             # what it is called in `recipes`
-    model: str = "small_cnn"        # the network: a key of `models`, or the name of your own
-    pretrained: bool = False        # start from ImageNet weights? (networks that have some)
-    freeze: bool = False            # train the head only? (the same networks)
-    head_epochs: int = 0            # epochs that train the head only, before all layers (the same networks)
-    normalize: str = "data"         # mean and std: "data": of the training images; "imagenet"; "symmetric": -1 to 1
-    epochs: int = 10                # passes over the training images
-    batch_size: int = 128           # images a step
-    micro_batch: int = 0            # gradient accumulation: images a forward pass; 0: the whole batch
-    optimizer: str = "sgd"          # "sgd" (Nesterov), "adamw", "adam" or "muon"
-    lr: float = 0.1                 # learning rate at its peak
-    head_lr: float = 1.0            # learning rate of the last layer, as a share of lr (not with Muon)
-    momentum: float = 0.9           # of SGD and Muon
-    rest_lr: float = 0.02           # Muon: AdamW's learning rate on all but convolutions and biases, as a share of lr
-    bias_lr: float = 0.02           # Muon: the same of AdamW on biases and scales
-    ns_steps: int = 5               # Muon: steps of its Newton-Schulz iteration
-    weight_decay: float = 5e-4      # of the weights of layers; decoupled from the gradient in AdamW
-    decay_all: bool = False         # decay biases and normalisation layers too?
-    schedule: str = "cosine"        # after warm-up: "cosine" or "linear" to zero, or "constant"
-    warmup: float = 0.0             # epochs of linear warm-up from zero
-    sizes: tuple = ()               # progressive resizing: sizes, out of 32 pixels, in equal parts of the run
-    hardest: tuple = ()             # selective backprop: share of images (largest loss) by part of the run; (): all
-    crop: int = 0                   # random crop after padding by this many pixels; 0: none
-    crop_mode: str = "zero"         # what the padding holds: "zero" or "reflect"
-    flip: str = "none"              # horizontal flip: "none", "random" or "alternating"
-    randaugment: tuple = ()         # (number of operations, magnitude of 0 to 30); (): none
-    cutout: int = 0                 # side of the square that Cutout covers, in pixels; 0: none
-    cutout_fill: str = "black"      # what covers it: "black", as in the original project, or the "mean" colour
-    mixup: float = 0.0              # alpha of MixUp's Beta distribution; 0: none
-    cutmix: float = 0.0             # alpha of CutMix's Beta distribution; 0: none
-    label_smoothing: float = 0.0    # share of the label spread over all classes
-    precision: str = "bf16"         # "bf16": autocast where the hardware has it; "fp32"
-    clip: float = 0.0               # largest norm of the gradient; 0: no clipping
-    ema: float = 0.0                # decay per step of a moving average of the weights; 0: none
-    tta: str = "flip"               # test-time augmentation of the second test score: "flip" (2 views) or "full" (6)
-    valid: float = 0.1              # share of the training images held out for selection and curves
-    images: int = 0                 # train on this many of the others, every class in proportion; 0: on all of them
-    patience: int = 0               # epochs without a better validation accuracy before stopping; 0: never stop
+    "All that decides a training run, and nothing else; raises `InputError` for impossible values."
+    name: str = "small"           # what it is called in `recipes`
+    model: str = "small_cnn"      # the network: a key of `models`, or the name of your own
+    pretrained: bool = False      # start from ImageNet weights? (networks that have some)
+    freeze: bool = False          # train the head only? (the same networks)
+    head_epochs: int = 0          # epochs of the head only, before all layers (the same networks)
+    # mean and std: "data": of the training images; "imagenet"; "symmetric": -1 to 1
+    normalize: str = "data"
+    epochs: int = 10              # passes over the training images
+    batch_size: int = 128         # images a step
+    micro_batch: int = 0          # gradient accumulation: images a forward pass; 0: the whole batch
+    optimizer: str = "sgd"        # "sgd" (Nesterov), "adamw", "adam" or "muon"
+    lr: float = 0.1               # learning rate at its peak
+    head_lr: float = 1.0          # the last layer's learning rate, as a share of lr (not with Muon)
+    momentum: float = 0.9         # of SGD and Muon
+    rest_lr: float = 0.02         # Muon: AdamW's share of lr, on all but convolutions and biases
+    bias_lr: float = 0.02         # Muon: the same of AdamW on biases and scales
+    ns_steps: int = 5             # Muon: steps of its Newton-Schulz iteration
+    weight_decay: float = 5e-4    # of the weights of layers; decoupled from the gradient in AdamW
+    decay_all: bool = False       # decay biases and normalisation layers too?
+    schedule: str = "cosine"      # after warm-up: "cosine" or "linear" to zero, or "constant"
+    warmup: float = 0.0           # epochs of linear warm-up from zero
+    sizes: tuple = ()             # progressive resizing: pixels, of 32, in equal parts of the run
+    # selective backprop: share of images (largest loss) by part of the run; (): all
+    hardest: tuple = ()
+    crop: int = 0                 # random crop after padding by this many pixels; 0: none
+    crop_mode: str = "zero"       # what the padding holds: "zero" or "reflect"
+    flip: str = "none"            # horizontal flip: "none", "random" or "alternating"
+    randaugment: tuple = ()       # (number of operations, magnitude of 0 to 30); (): none
+    cutout: int = 0               # side of the square that Cutout covers, in pixels; 0: none
+    cutout_fill: str = "black"    # what covers it: "black" (original project) or the "mean" colour
+    mixup: float = 0.0            # alpha of MixUp's Beta distribution; 0: none
+    cutmix: float = 0.0           # alpha of CutMix's Beta distribution; 0: none
+    label_smoothing: float = 0.0  # share of the label spread over all classes
+    precision: str = "bf16"       # "bf16": autocast where the hardware has it; "fp32"
+    clip: float = 0.0             # largest norm of the gradient; 0: no clipping
+    ema: float = 0.0              # decay per step of a moving average of the weights; 0: none
+    # test-time augmentation of the second test score: "flip" (2 views) or "full" (6)
+    tta: str = "flip"
+    valid: float = 0.1            # share of the training images held out for selection and curves
+    images: int = 0               # train on this many of the others, classes in proportion; 0: all
+    patience: int = 0             # epochs without better validation accuracy until a stop; 0: never
 
     def __post_init__(self):
         for name in ("randaugment", "sizes", "hardest"):  # lists, when they come out of a JSON file
@@ -69,13 +72,15 @@ class Recipe:
         self.check()
 
 # %% ../../nbs/parts/01_recipe.ipynb #dba1a6a8
-_choices = dict(normalize=("data", "imagenet", "symmetric"), optimizer=("sgd", "adamw", "adam", "muon"),
-    schedule=("cosine", "linear", "constant"), crop_mode=("zero", "reflect"), cutout_fill=("black", "mean"),
+_choices = dict(normalize=("data", "imagenet", "symmetric"),
+    optimizer=("sgd", "adamw", "adam", "muon"), schedule=("cosine", "linear", "constant"),
+    crop_mode=("zero", "reflect"), cutout_fill=("black", "mean"),
     flip=("none", "random", "alternating"), precision=("bf16", "fp32"), tta=("flip", "full"))
 _ranges = dict(epochs=(1, 10_000), head_epochs=(0, 10_000), batch_size=(1, 1_000_000),
-    micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), head_lr=(0, 1e3), momentum=(0, 1), rest_lr=(0, 1e6), bias_lr=(0, 1e6),
-    ns_steps=(1, 100), weight_decay=(0, 100), warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100),
-    cutmix=(0, 100), label_smoothing=(0, 1), clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), images=(0, 10**9),
+    micro_batch=(0, 1_000_000), lr=(1e-12, 1e3), head_lr=(0, 1e3), momentum=(0, 1),
+    rest_lr=(0, 1e6), bias_lr=(0, 1e6), ns_steps=(1, 100), weight_decay=(0, 100),
+    warmup=(0, 10_000), crop=(0, 31), cutout=(0, 64), mixup=(0, 100), cutmix=(0, 100),
+    label_smoothing=(0, 1), clip=(0, 1e6), ema=(0, 1), valid=(0, 0.9), images=(0, 10**9),
     patience=(0, 10_000))
 
 @patch
@@ -83,13 +88,13 @@ def check(self: Recipe):
     "Raise `InputError` for a value that no run can have."
     if not isinstance(self.name, str): raise InputError(f"name is {self.name!r}: it must be a text")
     for name, allowed in _choices.items():
-        if getattr(self, name) not in allowed:
-            raise InputError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}")
+        if (value := getattr(self, name)) not in allowed:
+            raise InputError(f"{name} is {value!r}: choose one of {', '.join(allowed)}")
     for name, (low, high) in _ranges.items():
-        if not low <= getattr(self, name) <= high:  # also refuses nan
-            raise InputError(f"{name} is {getattr(self, name)}: it must lie between {low:g} and {high:g}")
-        if isinstance(getattr(Recipe, name), int) and not isinstance(getattr(self, name), int):
-            raise InputError(f"{name} is {getattr(self, name)}: it must be a whole number")
+        if not low <= (value := getattr(self, name)) <= high:  # also refuses nan
+            raise InputError(f"{name} is {value}: it must lie between {low:g} and {high:g}")
+        if isinstance(getattr(Recipe, name), int) and not isinstance(value, int):
+            raise InputError(f"{name} is {value}: it must be a whole number")
     self.check_lists()
     self.check_together()
 
@@ -103,7 +108,8 @@ def check_lists(self: Recipe):
         raise InputError(f"hardest is {self.hardest}: each must be a share above 0, up to 1")
     if self.randaugment:
         if len(self.randaugment) != 2:
-            raise InputError(f"randaugment is {self.randaugment}: give a number of operations and a magnitude")
+            raise InputError(f"randaugment is {self.randaugment}: "
+                             "give a number of operations and a magnitude")
         RandAugment(*self.randaugment)
 
 # %% ../../nbs/parts/01_recipe.ipynb #30d681d8
@@ -114,19 +120,24 @@ def check_together(self: Recipe):
         raise InputError(f"warmup is {self.warmup:g} epochs: the run has only {self.epochs}")
     head = f"head_epochs is {self.head_epochs}"
     if self.head_epochs > self.epochs: raise InputError(f"{head}: the run has only {self.epochs}")
-    if self.head_epochs and self.freeze: raise InputError(f"{head}, and freeze is on: the head is all that trains")
+    if self.head_epochs and self.freeze:
+        raise InputError(f"{head}, and freeze is on: the head is all that trains")
     if (self.pretrained or self.freeze or self.head_epochs) and self.model not in with_weights:
         raise InputError(f"pretrained, freeze and head_epochs are for {', '.join(with_weights)}: "
                          f"there are no weights for {self.model}")
     if self.head_lr != 1 and self.optimizer == "muon":
-        raise InputError("head_lr is for sgd, adam and adamw: with muon, rest_lr sets the rate of the last layer")
-    if self.mixup and self.cutmix: raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
-    if self.patience and not self.valid: raise InputError("early stopping needs held-out images: set valid above 0")
+        raise InputError("head_lr is for sgd, adam and adamw: "
+                         "with muon, rest_lr sets the rate of the last layer")
+    if self.mixup and self.cutmix:
+        raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
+    if self.patience and not self.valid:
+        raise InputError("early stopping needs held-out images: set valid above 0")
 
 # %% ../../nbs/parts/01_recipe.ipynb #83c29d71
 @patch
 def __repr__(self: Recipe):
-    changed = (f"{f.name}={v!r}" for f in fields(self)[1:] if (v := getattr(self, f.name)) != f.default)
+    changed = (f"{f.name}={v!r}" for f in fields(self)[1:]
+               if (v := getattr(self, f.name)) != f.default)
     return f"Recipe({', '.join([repr(self.name), *changed])})"
 
 # %% ../../nbs/parts/01_recipe.ipynb #ac302add
@@ -135,12 +146,13 @@ def lr_at(
     step: float,           # steps done so far
     steps_per_epoch: int,
 ) -> float:  # the learning rate of the next step
-    "Linear warm-up from zero to `recipe.lr`, then cosine or linear decay to zero at the end, or constant."
+    "Linear warm-up from zero to `recipe.lr`, then cosine or linear decay to zero, or constant."
     warm, total = recipe.warmup * steps_per_epoch, recipe.epochs * steps_per_epoch
     if step < warm: return recipe.lr * min(1, (step + 1) / warm)
     if recipe.schedule == "constant": return recipe.lr
     done = min(1, (step - warm) / max(1, total - warm))
-    return recipe.lr * (1 - done if recipe.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done)))
+    share = 1 - done if recipe.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+    return recipe.lr * share
 
 # %% ../../nbs/parts/01_recipe.ipynb #c15dc36d
 def value_at(
@@ -157,7 +169,7 @@ def epoch_size(self: Recipe,
     epoch: int,  # from 0
     n: int,      # training images
 ) -> int:
-    "How many images an epoch trains on: the recipe's share, at least a batch, and all of them in the first epoch."
+    "Images an epoch trains on: the recipe's share, at least a batch, and all in the first epoch."
     if not self.hardest or epoch == 0: return n
     return max(min(self.batch_size, n), round(value_at(self.hardest, epoch, self.epochs) * n))
 
@@ -174,7 +186,8 @@ def size_at(self: Recipe,
 @patch(as_prop=True)
 def features_once(self: Recipe) -> bool:
     "Are all features computed once? With a frozen body, if nothing but a flip changes the images."
-    changed = self.crop or self.randaugment or self.cutout or self.mixup or self.cutmix or self.sizes
+    changed = (self.crop or self.randaugment or self.cutout or self.mixup or self.cutmix
+               or self.sizes)
     return self.freeze and not changed
 
 # %% ../../nbs/parts/01_recipe.ipynb #fd3852b2
@@ -183,7 +196,7 @@ def augmentation(self: Recipe,
     info: dict,     # of model_info: normalisation and classes
     seed: int = 0,  # which images an alternating flip mirrors first
 ) -> Compose:  # uint8 [n, 3, h, w] and int64 [n] in; float32 out, labels soft after MixUp or CutMix
-    "The transforms, in the original project's order: geometry, RandAugment, Cutout, Normalize, MixUp."
+    "Transforms in the original project's order: geometry, RandAugment, Cutout, Normalize, MixUp."
     steps, n = [], len(info["classes"])
     if self.crop: steps.append(RandomCrop(self.crop, self.crop_mode))
     if self.flip != "none": steps.append(HorizontalFlip(self.flip, seed))
@@ -200,10 +213,11 @@ def augmentation(self: Recipe,
 def hold_out(self: Recipe,
     images,  # ImageSet: the training images
 ) -> tuple:  # the ImageSets (train, valid); valid is None if nothing is held out
-    "Hold out the recipe's share of the images, every class in proportion, and leave out what it does not train on."
+    "Hold out the recipe's share, classes in proportion, and leave out what it does not train on."
     n_valid = round(self.valid * len(images))
     if self.patience and not n_valid:
-        raise InputError(f"early stopping needs held-out images, and {self.valid:g} of {len(images)} images is none: "
+        raise InputError(f"early stopping needs held-out images, and {self.valid:g} of "
+                         f"{len(images)} images is none: "
                          "hold out more (--set valid=0.3), or never stop early (--set patience=0)")
     train, valid = images.split(n_valid, seed=0) if n_valid else (images, None)
     if 0 < self.images < len(train): train = train.split(self.images, seed=1)[1]
@@ -211,26 +225,30 @@ def hold_out(self: Recipe,
 
 # %% ../../nbs/parts/01_recipe.ipynb #00c992ce
 recipes = {r.name: r for r in (
-    Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5, batch_size=64,
-        optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
-    Recipe("scratch", epochs=9, optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", precision="fp32"),
-    Recipe("small", epochs=12, batch_size=512, optimizer="muon", lr=0.1, momentum=0.6, weight_decay=0.0,
-        schedule="linear", warmup=0.6, sizes=(24, 24, 28, 32), crop=2, flip="alternating",
-        label_smoothing=0.1, valid=0.04),
-    Recipe("resnet", model="resnet18_cifar", epochs=30, batch_size=384, optimizer="adamw", lr=2e-3, weight_decay=0.02,
-        warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16, label_smoothing=0.1),
-    Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.3, head_lr=0.1, warmup=3, crop=4,
-        flip="random", randaugment=(2, 7), cutout=16, mixup=0.2, label_smoothing=0.1, patience=8),
-    Recipe("speed", model="speed_cnn", epochs=15, batch_size=1500, micro_batch=750, optimizer="muon", lr=0.2,
-        momentum=0.65, rest_lr=0.02, bias_lr=0.1, ns_steps=3, weight_decay=0.0, schedule="linear", warmup=0.45,
-        sizes=5 * (24,) + 3 * (28,) + 2 * (32,), hardest=(1, 0.74, 0.74), crop=2, crop_mode="reflect",
+    Recipe("transfer", model="resnet18_imagenet", pretrained=True, normalize="imagenet", epochs=5,
+        batch_size=64, optimizer="adamw", lr=1e-4, weight_decay=0.01, warmup=0.5, flip="random"),
+    Recipe("scratch", epochs=9, optimizer="adam", lr=1e-3, weight_decay=0.0,
+        schedule="constant", precision="fp32"),
+    Recipe("small", epochs=12, batch_size=512, optimizer="muon", lr=0.1, momentum=0.6,
+        weight_decay=0.0, schedule="linear", warmup=0.6, sizes=(24, 24, 28, 32), crop=2,
+        flip="alternating", label_smoothing=0.1, valid=0.04),
+    Recipe("resnet", model="resnet18_cifar", epochs=30, batch_size=384, optimizer="adamw",
+        lr=2e-3, weight_decay=0.02, warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16,
+        label_smoothing=0.1),
+    Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.3, head_lr=0.1,
+        warmup=3, crop=4, flip="random", randaugment=(2, 7), cutout=16, mixup=0.2,
+        label_smoothing=0.1, patience=8),
+    Recipe("speed", model="speed_cnn", epochs=15, batch_size=1500, micro_batch=750,
+        optimizer="muon", lr=0.2, momentum=0.65, rest_lr=0.02, bias_lr=0.1, ns_steps=3,
+        weight_decay=0.0, schedule="linear", warmup=0.45, sizes=5 * (24,) + 3 * (28,) + 2 * (32,),
+        hardest=(1, 0.74, 0.74), crop=2, crop_mode="reflect",
         flip="alternating", label_smoothing=0.1, tta="full", valid=0.0))}
-recipes["quick"] = replace(recipes["speed"], name="quick", epochs=4, batch_size=500, micro_batch=250, ns_steps=5,
-    warmup=0.1, sizes=(20, 24, 28, 32), hardest=(1, 1, 0.7, 0.5), valid=0.04)
-recipes["speed95"] = replace(recipes["speed"], name="speed95", model="speed_cnn_wide", epochs=15, warmup=0.3,
-    batch_size=1000, micro_batch=0, sizes=(24, 28, 32), hardest=(), label_smoothing=0.2)
-recipes["speed96"] = replace(recipes["speed95"], name="speed96", model="speed_cnn_deep", epochs=48, warmup=0.36,
-    sizes=(24, 28, 32, 32), crop=4, cutmix=0.5, label_smoothing=0.1)
+recipes["quick"] = replace(recipes["speed"], name="quick", epochs=4, batch_size=500, valid=0.04,
+    micro_batch=250, ns_steps=5, warmup=0.1, sizes=(20, 24, 28, 32), hardest=(1, 1, 0.7, 0.5))
+recipes["speed95"] = replace(recipes["speed"], name="speed95", model="speed_cnn_wide", epochs=15,
+    warmup=0.3, batch_size=1000, micro_batch=0, sizes=(24, 28, 32), hardest=(), label_smoothing=0.2)
+recipes["speed96"] = replace(recipes["speed95"], name="speed96", model="speed_cnn_deep", epochs=48,
+    warmup=0.36, sizes=(24, 28, 32, 32), crop=4, cutmix=0.5, label_smoothing=0.1)
 
 # %% ../../nbs/parts/01_recipe.ipynb #79a4c73d
 def get_recipe(
@@ -240,11 +258,13 @@ def get_recipe(
     "The recipe called `name` with some fields changed; raises `InputError` for an unknown name."
     if not (in_file := name.endswith(".json")) and name not in recipes:
         near = difflib.get_close_matches(name, recipes, cutoff=0.4)
-        raise InputError(f"no recipe is called {name!r}: " + (f"did you mean {' or '.join(near)}?" if near
-                         else f"choose one of {', '.join(recipes)}"))
+        raise InputError(f"no recipe is called {name!r}: "
+                         + (f"did you mean {' or '.join(near)}?" if near
+                            else f"choose one of {', '.join(recipes)}"))
     recipe = read_recipe(name) if in_file else recipes[name]
     overrides = {k: v for k, v in overrides.items() if v is not None}
-    if "epochs" in overrides: overrides = dict(warmup=recipe.warmup * overrides["epochs"] / recipe.epochs) | overrides
+    if "epochs" in overrides:
+        overrides = dict(warmup=recipe.warmup * overrides["epochs"] / recipe.epochs) | overrides
     return replace(recipe, **overrides)
 
 # %% ../../nbs/parts/01_recipe.ipynb #c891e1ce
@@ -299,8 +319,9 @@ def read_recipe(
     return Recipe(**dict(name=path.stem) | found)
 
 # %% ../../nbs/parts/01_recipe.ipynb #0f6a6d09
-recipes["transfer_lite"] = Recipe("transfer_lite", model="efficientnet_lite0", pretrained=True, head_epochs=1,
-    normalize="symmetric", epochs=4, batch_size=64, optimizer="adamw", lr=5e-4, weight_decay=0.01, warmup=0.1,
-    flip="random", label_smoothing=0.1, precision="fp32")
-recipes["transfer_lite_frozen"] = replace(recipes["transfer_lite"], name="transfer_lite_frozen", freeze=True,
-    head_epochs=0, epochs=20, batch_size=256, lr=2e-3, warmup=0, label_smoothing=0.0, precision="bf16")
+recipes["transfer_lite"] = Recipe("transfer_lite", model="efficientnet_lite0", pretrained=True,
+    head_epochs=1, normalize="symmetric", epochs=4, batch_size=64, optimizer="adamw", lr=5e-4,
+    weight_decay=0.01, warmup=0.1, flip="random", label_smoothing=0.1, precision="fp32")
+recipes["transfer_lite_frozen"] = replace(recipes["transfer_lite"], name="transfer_lite_frozen",
+    freeze=True, head_epochs=0, epochs=20, batch_size=256, lr=2e-3, warmup=0, label_smoothing=0.0,
+    precision="bf16")

@@ -22,7 +22,8 @@ def views(
     tta: str = "none",  # one of `tta_names`
 ) -> list:  # pairs (weight, float [n, 3, h, w]); the weights sum to 1
     "The views of a batch that test-time augmentation averages over."
-    if tta not in tta_names: raise InputError(f"tta is {tta!r}: choose one of {', '.join(tta_names)}")
+    if tta not in tta_names:
+        raise InputError(f"tta is {tta!r}: choose one of {', '.join(tta_names)}")
     h, w = x.shape[-2:]
     padded = F.pad(x, (1, 1, 1, 1), mode="reflect") if tta == "full" else None
     shifted = [] if padded is None else [(0.25, padded[..., i:i + h, i:i + w]) for i in (0, 2)]
@@ -35,7 +36,7 @@ def at_once(
     images: ImageSet,
     batch_size: int = 500,  # of images of 32x32 pixels
 ) -> int:
-    "How many images make a batch in evaluation, which must fit into memory: fewer of large ones, but 32 at least."
+    "Images of a batch in evaluation, which must fit into memory: fewer of large ones, at least 32."
     enlarged = getattr(model, "size", 0)  # a network made for ImageNet says to what
     pixels = max(images.size, enlarged if isinstance(enlarged, int) else 0, 32)
     return min(batch_size, max(32, batch_size * 32**2 // pixels**2))
@@ -49,9 +50,11 @@ def predict_logits(
     tta: str = "none",       # test-time augmentation: "none", "flip" or "full"
     batch_size: int = 500,   # images of 32x32 pixels at once; fewer of larger ones
 ) -> torch.Tensor:  # float32 [n, classes], on the CPU
-    "The network's outputs for all `images`, in their order, divided by its temperature if `info` has one."
-    if (size := model.info.get("size")) and len(images) and tuple(images.x.shape[2:]) != (size, size):
-        raise InputError(f"these images have {images.x.shape[3]}x{images.x.shape[2]} pixels, and the network "
+    "Outputs for all `images`, in order, divided by the network's temperature if `info` has one."
+    if ((size := model.info.get("size")) and len(images)
+            and tuple(images.x.shape[2:]) != (size, size)):
+        h, w = images.x.shape[2:]
+        raise InputError(f"these images have {w}x{h} pixels, and the network "
                          f"was trained on {size}x{size}: open them with size={size}")
     model.eval()
     device = next(model.parameters()).device

@@ -34,7 +34,7 @@ class HeadFirst:
 # %% ../../nbs/parts/05_transfer.ipynb #270275ed
 @dataclass(eq=False, repr=False)
 class FeatureSet(ImageSet):
-    "Features in place of images: float [n, features, 1, 1]; with those of the mirror images [.., 1, 2]."
+    "Features, not images: float [n, features, 1, 1]; with those of the mirror images [.., 1, 2]."
     def __post_init__(self): pass
 
 # %% ../../nbs/parts/05_transfer.ipynb #cab1d60a
@@ -50,7 +50,8 @@ def features_of(
     from cifar10_nb.core import progress_bar as tqdm
     model.eval()
     normalize, found = Normalize(model.info["mean"], model.info["std"]), []
-    for x, _, _ in tqdm(Batches(images, at_once(model, images), shuffle=False), "features", leave=False):
+    batches = Batches(images, at_once(model, images), shuffle=False)
+    for x, _, _ in tqdm(batches, "features", leave=False):
         x = normalize(x)[0].contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             views = [model.features(view) for view in ((x, x.flip(-1)) if mirrored else (x,))]
