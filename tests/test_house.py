@@ -1,6 +1,7 @@
 "The plan of the house: arrows between modules point downwards, none goes round, and no room is too large to read."
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
