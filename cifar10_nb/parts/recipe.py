@@ -233,7 +233,7 @@ recipes = {r.name: r for r in (
         weight_decay=0.0, schedule="linear", warmup=0.6, sizes=(24, 24, 28, 32), crop=2,
         flip="alternating", label_smoothing=0.1, valid=0.04),
     Recipe("resnet", model="resnet18_cifar", epochs=30, batch_size=384, optimizer="adamw",
-        lr=2e-3, weight_decay=0.02, warmup=2, crop=4, flip="random", randaugment=(1, 9), cutout=16,
+        lr=8e-3, weight_decay=0.02, warmup=3, crop=4, flip="random", randaugment=(1, 9), cutout=16,
         label_smoothing=0.1),
     Recipe("final", model="resnet18_cifar", epochs=30, batch_size=384, lr=0.3, head_lr=0.1,
         warmup=3, crop=4, flip="random", randaugment=(2, 7), cutout=16, mixup=0.2,
