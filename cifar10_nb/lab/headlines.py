@@ -44,9 +44,11 @@ def _measured(runs, lacks, key, words):
     if lacks == "run": return words["run"]
     scores, first = [r[key]["top1"] for r in runs], runs[0]
     views = " †" if key == "test_tta" and first[key]["tta"] == "full" else ""
-    if lacks == "epochs":
-        return words[lacks].format(f"{scores[0]:.2%}", first["epochs"], recipes[first["recipe"]["name"]].epochs)
+    whole = recipes[first["recipe"]["name"]].epochs
+    short = words["epochs"].format(f"{scores[0]:.2%}", first["epochs"], whole)
+    if lacks == "epochs": return short
     said = (percent(scores) + views).replace(" ", "\u00a0")  # not to be broken apart
+    if lacks and first["recipe"]["epochs"] < whole: said = short
     if lacks: return words["rate" if "lr" in changes(first) else lacks].format(said)
     return words["runs"].format(said, len(runs)) if len(runs) > 1 else said
 
