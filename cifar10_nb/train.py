@@ -85,8 +85,8 @@ class Trainer:
         compiled: str = "",      # a mode of torch.compile; "": not compiled
     ):
         check_mode(compiled)
-        self.recipe, self.seed, self.device, self.compiled = (
-            recipe, seed, pick_device(device), compiled)
+        self.recipe, self.seed, self.compiled = recipe, seed, compiled
+        self.device = pick_device(device)
         self.train, self.valid = train, valid and valid.to(self.device)
         self.rank, self.world = rank_and_world()
         self.epoch, self.n_steps, self.seen, self.flops, self.stop = 0, 0, 0, 0, False
@@ -232,8 +232,8 @@ def diverged(self: Trainer,
     what: str,  # was seen
 ):
     "Raise the `InputError` of a run that has diverged."
-    last, epoch = (self.folder and newest_checkpoint(self.folder),
-                   min(self.epoch + 1, self.recipe.epochs))
+    last = self.folder and newest_checkpoint(self.folder)
+    epoch = min(self.epoch + 1, self.recipe.epochs)
     more = f", and another folder (the last good checkpoint is {last})" if last else ""
     raise InputError(f"{what} in epoch {epoch}, by step {self.n_steps}, "
                      f"at learning rate {self.lr:.3g}: use a smaller --lr" + more)

@@ -19,7 +19,7 @@ def child(task, env):
     "Run the task in this process, which ends with it."
     code = 1
     try:
-        for stream in (1, 2): os.dup2(os.open(task["out" if stream == 1 else "err"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        for stream, name in ((1, "out"), (2, "err")): os.dup2(os.open(task[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.environ.clear()
         os.environ.update(env)

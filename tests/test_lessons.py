@@ -15,6 +15,7 @@ from cifar10_nb.core import InputError
 
 nbs = Path(__file__).resolve().parent.parent / "nbs"
 notebooks = sorted(p for p in nbs.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+lessons = nbs / "00_data.ipynb", nbs / "01_models.ipynb"
 
 
 def cells(path, kind):
@@ -42,6 +43,18 @@ def test_the_glossary_holds_what_pages_link_to():
         assert pages and all((nbs / page).exists() for page in pages), f"{name} leads nowhere"
 
 
+@pytest.mark.parametrize("path", lessons, ids=lambda p: p.stem)
+def test_pictures_have_alt_texts_and_fit(path):
+    widest = dict(zip(lessons, (660, 400)))[path]
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        for output in cell.get("outputs", ()):
+            if not (png := output.get("data", {}).get("image/png")): continue
+            source = "".join(cell["source"])
+            assert re.match(r"#\| fig-alt: \"[^\"]{20,}\"\n", source), source
+            width, _ = struct.unpack(">II", base64.b64decode("".join(png))[16:24])
+            assert width <= widest, f"{width} px: {source}"
+
+
 with_exercises = [p for p in notebooks if "## Exercises" in "\n".join(cells(p, "markdown"))]
 
 
@@ -53,7 +66,7 @@ def test_every_exercise_has_a_hint_and_a_solution(path):
     fewest = 1 if "sources" in path.parts or "figures" in path.name else 3  # how files are read is not the subject
     assert fewest <= len(numbers) <= 5 and exercises.count("<summary>Hint") == len(numbers)
     in_code = re.findall(r'^#\| code-summary: "Solution (\d)', "\n".join(cells(path, "code")), re.M)
-    assert sorted({*in_code, *re.findall(r"<summary>Solution (\d)<", text)}) == numbers
+    assert sorted(in_code + re.findall(r"<summary>Solution (\d)<", text)) == numbers
 
 
 @pytest.mark.parametrize("path", notebooks, ids=lambda p: str(p.relative_to(nbs)))

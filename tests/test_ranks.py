@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import run
-from preloaded import Preloaded
+from conftest import preloaded, run
 
 from cifar10_nb.core import InputError
 from cifar10_nb.machine.ranks import init_ranks
@@ -184,21 +183,14 @@ mistakes = {
     "device": "work: rank 1: no device 'nonsense' here"}
 
 
-@pytest.fixture(scope="session")
-def imported():
-    process = Preloaded(["torch._dynamo", "cifar10_nb.commands"])
-    yield process
-    process.close()
-
-
 @pytest.mark.parametrize("case", mistakes)
-def test_a_mistake_on_one_rank_is_told_once(tmp_path, imported, case):
+def test_a_mistake_on_one_rank_is_told_once(tmp_path, case):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]  # free, a moment ago
     common = dict(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), OMP_NUM_THREADS="1", PYTHONWARNINGS="ignore")
     ranks = [common | dict(RANK=str(r), LOCAL_RANK=str(r)) for r in (0, 1)]
-    codes, _, said = imported.run(apart, ["apart.py", case], tmp_path, tmp_path / "said.txt", ranks)
+    codes, _, said = preloaded().run(apart, ["apart.py", case], tmp_path, tmp_path / "said.txt", ranks)
     assert any(codes) and said.count(mistakes[case]) == 1, said
     assert "apart.py\", line" not in said  # no traceback of ours
 

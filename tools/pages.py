@@ -21,7 +21,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 widths = 1280, 390  # a laptop and a phone
 column = 680  # px; Quarto gives the text 780 on a laptop
-longest_page, longest_line = 23_000, 120  # px of a page on a laptop (about 20,000 in Quarto), characters of a line of code
+longest_page, longest_line = 22_500, 120  # px of a page on a laptop, characters of a line of code
 look = """() => {
     const all = s => [...document.querySelectorAll(s)], main = document.querySelector("main") || document.body
     const name = e => (e.innerText || "").trim().split("\\n")[0]

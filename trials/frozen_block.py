@@ -9,6 +9,7 @@ n: three seeds of each arm. Machine: any; a trial takes ten minutes on two idle 
     python trials/frozen_block.py --data cifar10
 """
 from dataclasses import replace
+from functools import cache
 
 from held_out import options, training_images, trial
 
@@ -18,8 +19,8 @@ from cifar10_nb.parts.recipe import get_recipe, lr_at, value_at
 
 
 class FreezeFirst:
-    "Let the first block's rate fall to zero by `share` of the run, and freeze the block for the rest."
-    def __init__(self, share): self.share = share
+    "Let the first block's rate fall to zero in the first `last` epochs, and freeze the block for the rest."
+    def __init__(self, last): self.last = last
 
     def before_fit(self, t):
         self.block, self.groups = t.model.block1, []
@@ -33,10 +34,9 @@ class FreezeFirst:
                 self.groups.append(o.param_groups[-1])
 
     def before_step(self, t):
-        last = round(self.share * t.recipe.epochs)  # of those in which the block learns
-        if t.epoch >= last: return freeze(t.model)
+        if t.epoch >= self.last: return freeze(t.model)
         done = (t.epoch + t.batches.done / len(t.batches)) * t.steps
-        lr = lr_at(replace(t.recipe, epochs=last), done, t.steps)
+        lr = lr_at(replace(t.recipe, epochs=self.last), done, t.steps)
         for group in self.groups: set_rate(group, lr * group.get("share", 1))
 
 
@@ -47,22 +47,27 @@ def freeze(model):
     for p in model.block1.parameters(): p.grad, p.requires_grad = None, False
 
 
-def cost(recipe, share=1.0):
-    "Operations for an image of the training set, over all epochs, when the first block is frozen at `share` of them."
-    total = 0
-    for e in range(recipe.epochs):
-        model = make_model(recipe.model)
-        if e >= round(share * recipe.epochs): freeze(model)
-        total += flops_per_image(model, recipe.size_at(e, 32), training=True) * value_at(recipe.hardest, e, recipe.epochs)
-    return total
+@cache
+def cost_of_image(name, size, frozen):
+    "Operations to train a network on an image."
+    model = make_model(name)
+    if frozen: freeze(model)
+    return flops_per_image(model, size, training=True)
+
+
+def cost(recipe, last):
+    "Operations for an image of the training set, over all epochs, when the first block learns in the first `last` of them."
+    return sum(cost_of_image(recipe.model, recipe.size_at(e, 32), e >= last) * value_at(recipe.hardest, e, recipe.epochs)
+               for e in range(recipe.epochs))
 
 
 def arms():
     "`speed` as it is, with images held out, and frozen: the number of epochs whose cost is nearest."
-    plain, share = get_recipe("speed", valid=0.1), 2 / 3
-    frozen = [replace(plain, epochs=n) for n in range(plain.epochs, 2 * plain.epochs)]
-    nearest = min(frozen, key=lambda r: abs(cost(r, share) - cost(plain)))
-    return ((replace(plain, name="speed"), []), (replace(nearest, name="speed first block frozen"), [FreezeFirst(share)]))
+    plain = get_recipe("speed", valid=0.1)
+    whole, learns = cost(plain, plain.epochs), lambda r: round(2 / 3 * r.epochs)
+    frozen = [replace(plain, name="speed first block frozen", epochs=n) for n in range(plain.epochs, 2 * plain.epochs)]
+    nearest = min(frozen, key=lambda r: abs(cost(r, learns(r)) - whole))
+    return (plain, []), (nearest, [FreezeFirst(learns(nearest))])
 
 
 def main():

@@ -48,8 +48,9 @@ def _measured(runs, lacks, key, words):
     short = words["epochs"].format(f"{scores[0]:.2%}", first["epochs"], whole)
     if lacks == "epochs": return short
     said = (percent(scores) + views).replace(" ", "\u00a0")  # not to be broken apart
-    if lacks and first["recipe"]["epochs"] < whole: said = short
-    if lacks: return words["rate" if "lr" in changes(first) else lacks].format(said)
+    if lacks:
+        words_of = words["rate" if "lr" in changes(first) else lacks]
+        return words_of.format(short if first["recipe"]["epochs"] < whole else said)
     return words["runs"].format(said, len(runs)) if len(runs) > 1 else said
 
 def _time(runs, words):
