@@ -139,7 +139,7 @@ def cifar10_train(
     untimed: bool = False,    # the machine has other work: the run's seconds are kept out of tables
     json: bool = False,       # print one JSON object instead of a table
 ):
-    "Train a classifier and test it: by default SmallCNN on CIFAR-10, or on drawn images where there is no network."
+    "Train a classifier and test it: by default SmallCNN on CIFAR-10, or without internet on drawn images."
     changed = dict(epochs=epochs, batch_size=batch_size, micro_batch=micro_batch, lr=lr)
     if resume:
         _check_alone(recipe=recipe, set=set, size=size, seed=seed, seeds=seeds, out=out, **changed)
@@ -159,7 +159,7 @@ def cifar10_train(
     folders = folders or from_rank0(lambda: free_folders(_run_folder(chosen, train, seed), all_seeds, chosen))
     if jobs > 1 and seeds > 1:
         given = dict(recipe=recipe, data=again, set=" ".join(set or []), size=size, device=device,
-                     save_every=save_every, compile=compile, untimed=untimed)
+                     save_every=save_every, compile=compile, untimed=True)  # side by side
         run_parallel(all_seeds, folders, jobs, given | changed)
     how = dict(data=again, compiled=compile, minutes=save_every, timed=not untimed)
     runs, unsaved = _all_runs(chosen, train, test, all_seeds, device, folders, **how)
@@ -372,7 +372,7 @@ def cifar10_bench(
     json: bool = False,     # print one JSON object instead of a table
     out: str = "",          # folder to file the JSON in, such as results/bench; not filed if not given
 ):
-    "What this machine can do, and what becomes of it: speeds measured in turns, for a machine that does nothing else."
+    "Measure how fast this machine computes, and how much of that training reaches; it should do nothing else."
     if not 1 <= rounds <= 1000: raise InputError(f"--rounds is {rounds}: it must lie between 1 and 1000")
     if recipe: get_recipe(recipe)
     if out: check_place(out, "--out")

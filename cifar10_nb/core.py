@@ -160,7 +160,8 @@ def _font_for(missing):
     from matplotlib.font_manager import fontManager
     for font in fontManager.ttflist:
         upright = font.style == "normal" and str(font.weight) in ("400", "normal", "regular")
-        if upright and missing <= _glyphs(font.fname): return font.name
+        real = not font.name.startswith("Last Resort")  # of matplotlib: a box for every character
+        if upright and real and missing <= _glyphs(font.fname): return font.name
 
 # %% ../nbs/05_core.ipynb #a13d9d33
 def drawable(

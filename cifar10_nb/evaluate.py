@@ -22,7 +22,7 @@ _train_colour, _valid_colour, *_ = colours
 
 def _is_plain(recipe):
     "Does a recipe (as a dict) leave its training images as they are?"
-    changes = "crop", "flip", "randaugment", "cutout", "mixup", "cutmix"
+    changes = "crop", "flip", "randaugment", "cutout", "mixup", "cutmix", "sizes"
     return not any(recipe.get(k) not in (None, "none", 0, [], ()) for k in changes)
 
 def plot_history(

@@ -178,7 +178,7 @@ class NotSaved(InputError):
     def __init__(self, run, folder, e):
         self.run = run
         super().__init__(f"the run could not be written to {folder} ({why(e)}): "
-                         "mend that, then give the same command again")
+                         "fix that, then give the same command again")
 
 # %% ../nbs/06_jobs.ipynb #83a54f00
 def _tested_and_saved(run, trainer, test, folder):

@@ -416,7 +416,7 @@ def lr_find(
     "A learning-rate range test of a recipe (Smith, 2017)."
     test = RangeTest(low, high, steps)
     recipe = replace(recipe, epochs=10_000, warmup=0,
-                     sizes=recipe.sizes[-1:], hardest=(), patience=0)
+                     sizes=recipe.sizes[-1:], hardest=(), patience=0, head_epochs=0)
     with contextlib.suppress(_StopTraining):
         Trainer(recipe, train, None, seed, device, [test]).fit()
     return test

@@ -253,6 +253,14 @@ def test_what_systems_leave_is_passed_over(tmp_path, capsys, name, place):
     assert capsys.readouterr().err.count("note: passed over") == 1
 
 
+@pytest.mark.parametrize("name", ["photo.png", "labels.csv"])
+def test_what_lies_beside_the_classes_is_named(tmp_path, capsys, name):
+    f = folder(tmp_path / "own")
+    (f / "train" / name).write_text("in no class")
+    assert [len(s) for s in open_folder(f)] == [8, 4]
+    assert capsys.readouterr().err == f"note: passed over what is no image of a class: {name} (1 in all)\n"
+
+
 @pytest.mark.parametrize("name", ["readme.png", "README.jpg", "readme_2.PNG"])
 def test_a_picture_may_be_called_readme(tmp_path, name):
     f = folder(tmp_path / "own")

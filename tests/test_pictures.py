@@ -146,7 +146,7 @@ def test_files_of_systems_are_passed_over(here, tmp_path, capsys, beside, place)
     train, test = open_test(tmp_path / place.split("/")[0], ["cat", "dog"])
     assert len(test) == (3 if train is None else 6)
     out, err = capsys.readouterr()
-    assert out == "" and err == f"note: passed over what is no image: {beside} (1 in all)\n"
+    assert out == "" and err == f"note: passed over what is no image of a class: {beside} (1 in all)\n"
 
 
 @pytest.mark.parametrize("beside", ["@eaDir", "__MACOSX", ".git"])

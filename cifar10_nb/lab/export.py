@@ -189,7 +189,7 @@ export_formats = {"onnx": to_onnx, "pt2": to_pt2}
 def open_exported(
     path,  # a file that ends in .onnx or .pt2
 ):  # a function from uint8 [n, 3, height, width] to probabilities
-    "Open an exported network."
+    "Open an exported network; a .pt2 only if you wrote it yourself, since reading one may run code in it."
     return _openers[Path(path).suffix](path)
 
 def export_checked(

@@ -34,8 +34,8 @@ english = dict(
 korean = dict(
     columns="단계 | 원래 프로젝트: | 여기서 측정한 값 | 학습 시간",
     stages=("전이학습", "속도", "정확도", "최종 모델", "그 너머: CPU", "그 너머: GPU"),
-    about="약 {}", runs="{}, {}회 평균", run="아직 측정하지 않음", epochs="{} ({}/{} 에포크까지)",
-    rate="{} (이전 학습률)", settings="{} (이전 설정)",
+    about="약 {}", runs="{}, {}회 평균", run="아직 측정하지 않음", epochs="{0}, {2}에포크 중 {1}에포크까지",
+    rate="{}, 바꾸기 전 학습률로 측정", settings="{}, 바꾸기 전 설정으로 측정",
     cpu="CPU 코어 {}개", hours="{}시간", minutes="{}분", seconds="{}초", on="{}, {}", numbers={})
 
 # %% ../../nbs/lab/10_headlines.ipynb #d16bbea1
@@ -45,7 +45,7 @@ def _measured(runs, lacks, key, words):
     scores, first = [r[key]["top1"] for r in runs], runs[0]
     views = " †" if key == "test_tta" and first[key]["tta"] == "full" else ""
     whole = recipes[first["recipe"]["name"]].epochs
-    short = words["epochs"].format(f"{scores[0]:.2%}", first["epochs"], whole)
+    short = words["epochs"].format(percent(scores), first["epochs"], whole)
     if lacks == "epochs": return short
     said = (percent(scores) + views).replace(" ", "\u00a0")  # not to be broken apart
     if lacks:
@@ -95,4 +95,4 @@ def headline_sentence(
         time, place = _time(runs, english).split(", ", 1)
         top1 = sum(r[key]["top1"] for r in runs) / len(runs)
         said.append(f"**{top1:.1%}** after {time} of training on {place.replace('NVIDIA', 'an NVIDIA')}")
-    return f"{', and '.join(said)}." if said else ""
+    return f"{', and '.join(said)} (six views of each image)." if said else ""

@@ -101,7 +101,7 @@ def agreed(
     done = error = None
     try: done = work()
     except (InputError, OSError) as e: error = e
-    said = _everyones(error and " ".join(str(error).split()))
+    said = _everyones(error and (" ".join(str(error).split()) or type(error).__name__))
     for rank, mistake in enumerate(said):
         if not mistake: continue
         if len(said) == 1: raise error

@@ -84,7 +84,7 @@ class Progress:
         "Show the bar while `fit` runs, on rank 0."
         drop = lambda n: n - (n % t.batches.batch_size if t.batches.drop_last else 0)
         total = sum(drop(t.recipe.epoch_size(e, len(t.train))) for e in range(t.recipe.epochs))
-        # a log needs no ten lines a second
+        # nobody wants five lines a second in a log
         in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules
         with progress_bar(total=total, initial=t.seen + t.totals["seen"], unit=" images",
             unit_scale=True, desc=t.recipe.name, mininterval=10 if in_log else 0.2,
@@ -98,7 +98,7 @@ class Progress:
     def after_epoch(self, t): self.show(t, t.epoch, t.history[-1]["train_loss"])
 
     def show(self, t, epoch, loss):
-        "Write epoch, loss and the last epoch's accuracy behind the bar."
+        "Write epoch, loss and the last epoch's accuracy after the bar."
         accuracy = {"accuracy": f"{r.get('valid_top1', r['train_top1']):.1%}"
                     for r in t.history[-1:]}
         self.bar.set_postfix(epoch=epoch, loss=f"{loss:.3f}", **accuracy, refresh=False)

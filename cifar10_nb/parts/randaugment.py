@@ -26,7 +26,7 @@ ra_signed = ra_geometric + ra_blends
 @lru_cache(maxsize=None)
 def ra_strength(
     op: str,                   # one of `ra_ops`
-    magnitude: int,            # 0 (nothing or nearly) to 30
+    magnitude: int,            # 0 to 30
     h: int = 32, w: int = 32,  # size of the image: translations are relative to it
 ) -> float:
     "The strength that `magnitude` stands for, on torchvision's scale."

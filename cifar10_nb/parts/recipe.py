@@ -38,8 +38,8 @@ class Recipe:
     lr: float = 0.1               # learning rate at its peak
     head_lr: float = 1.0          # the last layer's learning rate, as a share of lr (not with Muon)
     momentum: float = 0.9         # of SGD and Muon
-    rest_lr: float = 0.02         # Muon: AdamW's share of lr, on all but convolutions and biases
-    bias_lr: float = 0.02         # Muon: the same of AdamW on biases and scales
+    rest_lr: float = 0.02         # with Muon: AdamW's rate for the other layers, as a share of lr
+    bias_lr: float = 0.02         # with Muon: the same for biases and scales
     ns_steps: int = 5             # Muon: steps of its Newton-Schulz iteration
     weight_decay: float = 5e-4    # of the weights of layers; decoupled from the gradient in AdamW
     decay_all: bool = False       # decay biases and normalisation layers too?
@@ -128,6 +128,8 @@ def check_together(self: Recipe):
     if self.head_lr != 1 and self.optimizer == "muon":
         raise InputError("head_lr is for sgd, adam and adamw: "
                          "with muon, rest_lr sets the rate of the last layer")
+    if self.decay_all and self.optimizer == "muon":
+        raise InputError("decay_all is for sgd, adam and adamw: muon's filters keep their norm")
     if self.mixup and self.cutmix:
         raise InputError("mixup and cutmix cannot both be on: set one of them to 0")
     if self.patience and not self.valid:

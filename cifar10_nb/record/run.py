@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 
-from ..core import InputError, plain_path, to_json, write_atomic
+from ..core import InputError, plain_path, to_json, why, write_atomic
 from ..data import ImageSet
 from ..machine.device import pick_device
 from cifar10_nb.models import (imagenet_mean, imagenet_std, make_model, models, symmetric_mean, symmetric_std,
@@ -128,6 +128,7 @@ def read_run(
     if path.is_dir(): path = path / "run.json"
     if not path.is_file(): raise InputError(f"there is no run at {path}: name the folder of a run of cifar10_train")
     try: run = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as e: raise InputError(f"{path} cannot be read ({why(e)})") from e
     except (ValueError, RecursionError) as e: raise InputError(f"{path} is no JSON file") from e
     needed = [f.name for f in fields(Run) if f.name != "model" and f.default is f.default_factory is MISSING]
     missing = [name for name in needed if not isinstance(run, dict) or name not in run]

@@ -104,7 +104,7 @@ def _accept(part, path, digest):
 def _failed(path, part, said):
     "The error that tells what every mirror said and what can be done."
     kept = part.stat().st_size if part.exists() else 0
-    each = "; ".join(f"{urlsplit(u).netloc}: {s}" for u, s in said.items())
+    each = "; ".join(f"{urlsplit(u).netloc or u}: {s}" for u, s in said.items())
     e = DownloadError(f"could not fetch {path.name} ({each}); " +
                       (f"{kept / 1e6:.1f} MB are kept: run again to resume, " if kept else "run again later, ") +
                       f"or put the file into {path.parent} yourself")

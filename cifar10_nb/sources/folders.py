@@ -32,17 +32,17 @@ def _no_image(e):
 def entries(
     path,               # of a folder
     folders: bool,      # name its sub-folders only?
-    left: list = None,  # the names of what is no image are added to this list
+    left: list = None,  # the names of what is passed over are added to this list
 ) -> list:  # of str, sorted
     "Names in a folder, without what systems and people leave beside images."
     found = sorted(os.scandir(path), key=lambda e: e.name)
-    if left is not None: left += [e.name for e in found if _no_image(e)]
+    if left is not None: left += [e.name for e in found if _no_image(e) or folders and not e.is_dir()]
     return [e.name for e in found if not _no_image(e) and (e.is_dir() or not folders)]
 
 def _note_left(left):
     "Say once which files were passed over."
     names = sorted(set(map(printable, left)))
-    if left: say(f"note: passed over what is no image: {shortened(names)} ({len(left)} in all)")
+    if left: say(f"note: passed over what is no image of a class: {shortened(names)} ({len(left)} in all)")
 
 # %% ../../nbs/sources/05_folders.ipynb #a5f16e37
 def _list_class(folder, c, left):
