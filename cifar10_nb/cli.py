@@ -28,6 +28,8 @@ class _Parser(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):
         "Options and their values; ends the program with a line for one that there is not."
         found, rest = self.parse_known_args(args, namespace)
+        if rest and not any(r.startswith("-") for r in rest):  # files on both sides of an option
+            found, rest = self.parse_known_intermixed_args(args, namespace)
         if not rest: return found
         name = rest[0].partition("=")[0]
         known = [o for o in self._option_string_actions if "_" not in o]
@@ -64,6 +66,8 @@ def fail(prog, message, code, everywhere=False):
     who = "" if (rank := os.environ.get("RANK", "0")) == "0" else f"rank {rank}: "
     try: not (who and everywhere) and say(f"{prog}: {who}{printable(' '.join(message.split()))}")
     except OSError: pass  # the terminal was closed
+    try: sys.stdout.flush()
+    except OSError: os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try again at its end
     sys.exit(code)
 
 def prepare_terminal():
@@ -85,22 +89,23 @@ def command(
     "Give `func` a `from_terminal` that reads options; an `InputError` becomes a line and exit code 2, Ctrl-C code 130."
     def from_terminal(args=None):
         prepare_terminal()
-        try: func(**{k: _at_home(v) for k, v in vars(parser_of(func).parse_args(args)).items()})
+        try:
+            func(**{k: _at_home(v) for k, v in vars(parser_of(func).parse_args(args)).items()})
+            sys.stdout.flush()
         except MistakeOfRank as e: fail(func.__name__, str(e), 2, everywhere=True)
         except (InputError, OSError) as e: fail(func.__name__, str(e), 2)
         except (MemoryError, RuntimeError) as e:
             if not _is_memory(e): raise
             fail(func.__name__, "there is not enough memory: use a smaller --batch-size, or fewer images", 2)
         except KeyboardInterrupt as e: fail(func.__name__, str(e) or "interrupted", 130, everywhere=True)
-        sys.stdout.flush()
         if "WORLD_SIZE" in os.environ: os._exit(0)  # threads of gloo can abort Python's exit: pytorch issue 190489
     func.from_terminal = from_terminal
     return func
 
 def _is_memory(e):
     "Is the error one of memory that ran out?"
-    return (isinstance(e, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in str(e)
-            or "can't allocate memory" in str(e))
+    signs = "out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED"
+    return isinstance(e, MemoryError) or any(sign in str(e) for sign in signs)
 
 # %% ../nbs/08_cli.ipynb #76a9c517
 def files_of(
@@ -109,9 +114,11 @@ def files_of(
     "Files that are meant: all that a folder holds, those that match a pattern; a name that stands for none, as it is."
     found = []
     for name in names:
-        if os.path.isdir(name): found += files_of([os.path.join(name, n) for n in entries(name, False)]) or [name]
+        if os.path.isdir(name):
+            inside = [os.path.join(name, n) for n in entries(name, False)]  # links to folders may lead in circles
+            found += files_of([p for p in inside if not (os.path.islink(p) and os.path.isdir(p))]) or [name]
         elif os.path.lexists(name): found.append(name)
-        else: found += files_of(sorted(glob.glob(name, recursive=True))) or [name]
+        else: found += dict.fromkeys(files_of(sorted(glob.glob(name, recursive=True)))) or [name]
     return found
 
 # %% ../nbs/08_cli.ipynb #71c6e92e

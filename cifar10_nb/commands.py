@@ -56,10 +56,13 @@ def _run_rows(runs, n):
             ("data", run.source + (" (drawn by code: not CIFAR-10!)" if run.source == "drawn" else "")),
             ("test accuracy", f"{mean:.2%}{spread} ({views}: {tta:.2%})"),
             ("top-5, loss", f"{top5:.2%}, {loss:.4f}") if n > 5 else ("loss", f"{loss:.4f}"),
-            ("training", f"{seconds:.0f} s, {speed}" + (" a run" if len(runs) > 1 else "")),
+            ("training", f"{seconds:.0f} s, {speed}" + (" a run" if len(runs) > 1 else "")
+                         + ("" if all(r.timed for r in runs) else " (untimed)")),
             ("on", f"{run.device['name']}, {run.device['precision']}")]
 
 # %% ../nbs/07_commands.ipynb #95ce6c91
+def _lines(rows): return "\n".join(f"{k:<14} {v}".rstrip() for k, v in rows)
+
 def run_table(
     runs: list,     # of Run, same recipe
     folders: list,   # where they are; empty if they could not be saved
@@ -72,8 +75,8 @@ def run_table(
     options = f" --data {shell_word(data)}" if data not in ("", "cifar10") else ""
     weights = shell_word(folders[0] / "model.safetensors")
     rows += [("saved in", ", ".join(map(str, folders)))]
-    return "\n".join([f"{k:<14} {v}" for k, v in rows] + ["", f"next: cifar10_evaluate {weights}{options} --tta full",
-                                                           f"      cifar10_predict PHOTO.jpg --weights {weights}"])
+    return (_lines(rows) + f"\n\nnext: cifar10_evaluate {weights}{options} --tta full"
+            f"\n      cifar10_predict PHOTO.jpg --weights {weights}")
 
 # %% ../nbs/07_commands.ipynb #d8f3535e
 def _check_numbers(seed, seeds, jobs, save_every):
@@ -153,7 +156,7 @@ def cifar10_train(
     pick_device(device)
     all_seeds = list(range(seed, seed + seeds))
     folders = out and from_rank0(lambda: new_folders(out, all_seeds, chosen))  # before any work
-    check_place(out or "runs", "--out")
+    from_rank0(lambda: check_place(out or "runs", "--out"))
     train, test = rank0_first(lambda: open_data(data, size=size))
     again = opened_from(data, train.source)
     folders = folders or from_rank0(lambda: free_folders(_run_folder(chosen, train, seed), all_seeds, chosen))
@@ -178,7 +181,7 @@ def _score_table(scores, own):
              ("accuracy", f"{scores.top1:.2%} ({right}; 95% interval {_from_to(scores.interval)})"),
              *([("top-5", f"{scores.top5:.2%}")] if len(scores.per_class) > 5 else []),  # of five classes, always all
              ("loss", f"{scores.loss:.4f}"), ("TTA", scores.tta)]
-    return "\n".join(f"{k:<14} {v}" for k, v in lines)
+    return _lines(lines)
 
 def _class_table(scores):
     "A line a class that has images: hits, accuracy, interval."
@@ -270,8 +273,6 @@ def cifar10_file(
     for run in runs: show(str(file_result(run, results, replace)))
 
 # %% ../nbs/07_commands.ipynb #ebe76118
-def _lines(rows): return "\n".join(f"{k:<14} {v}".rstrip() for k, v in rows)
-
 def _run_report(c):
     "What `compare_run` found, for people."
     known = f"{c['n']} runs: {c['filed']:.2%} ± {c['std']:.2%}" if c["n"] > 1 else f"1 run: {c['filed']:.2%}"
@@ -401,7 +402,7 @@ def _export_table(found):
         lines += [("checked", f"on {found['images']:,} pictures, probabilities differ by {at_most}")]
     speed = f"{found['latency_ms']:.2f} ms for one image, {found['images_per_s']:,.0f} images/s"
     lines += [("speed", f"{speed}, on this machine")]
-    return "\n".join(f"{k:<14} {v}" for k, v in lines)
+    return _lines(lines)
 
 # %% ../nbs/07_commands.ipynb #da023088
 @command

@@ -38,7 +38,7 @@ class ImageSet:
     x: torch.Tensor     # images, uint8 [n, 3, h, w]
     y: torch.Tensor     # labels, int64 [n]
     classes: list       # class names: label k means `classes[k]`
-    source: str         # what they are: 'cifar10', 'cifar10 (folder)', 'drawn' or 'folder:NAME'
+    source: str         # 'cifar10', 'cifar10 (folder)', 'cifar100', 'drawn', 'folder:NAME'
     files: list = None  # for images from a folder their names, such as 'cat/0001.png'
 
     def __post_init__(self):
@@ -85,7 +85,7 @@ def size(self: ImageSet):
 @patch
 def to(self: ImageSet,
     device,  # a torch device or its name
-) -> ImageSet:  # the same images there (itself if they are there already)
+) -> ImageSet:  # the same images there
     "Move images and labels to `device`."
     return replace(self, x=self.x.to(device), y=self.y.to(device))
 
@@ -139,7 +139,7 @@ def _pixel_stats(x):
     "Mean and deviation per channel, pixels scaled to 0..1; the mean of each image's own deviation."
     if x.device.type not in ("cpu", "cuda"): x = x.cpu()  # some GPUs have no doubles
     s1 = s2 = own = torch.zeros(3, dtype=torch.float64, device=x.device)
-    for part in x.split(1000):
+    for part in x.split(max(1, min(1000, 1000 * 32**2 // (x.shape[2] * x.shape[3])))):
         p = part.double().flatten(2) / 255
         s1, s2, own = s1 + p.sum((0, 2)), s2 + (p * p).sum((0, 2)), own + p.std(2).sum(0)
     n = len(x) * x.shape[2] * x.shape[3]
@@ -257,9 +257,10 @@ def _as_sets(parts, dataset): return parts and tuple(ImageSet(*part, source_name
 def _open_place(path, datasets, size=32):
     "Whatever data set there is at `path`: a folder, an archive, or the folder that an archive was unpacked to."
     root, datasets = Path(os.path.expanduser(path)), [tv_dataset(d) for d in datasets]
-    if any(root.name in (d.filename, d.base_folder) and root.exists() for d in datasets): root = root.parent
+    named = [d for d in datasets if root.name in (d.filename, d.base_folder) and root.exists()]
+    if named: root, datasets = root.parent, named
     if not root.is_dir(): raise _no_place(path, root)
-    if (root / "train").is_dir() or (root / "test").is_dir(): return open_folder(root, size)
+    if not named and ((root / "train").is_dir() or (root / "test").is_dir()): return open_folder(root, size)
     for d in datasets:
         if found := _as_sets(open_archive(root, d), d): return found
         if (root / d.filename).exists() or (root / d.base_folder).exists():
@@ -272,8 +273,12 @@ def _open_place(path, datasets, size=32):
 def _open_here(dataset="cifar10", size=32):
     "A data set from CIFAR10_NB_DATA or the cache; None if it is in neither."
     if place := os.environ.get("CIFAR10_NB_DATA"):
-        try: return _open_place(place, [dataset], size)
+        try: found = _open_place(place, [dataset], size)
         except InputError as e: raise InputError(f"CIFAR10_NB_DATA: {e}") from None
+        if source_name(dataset) == "cifar100" and found[0].n_classes != 100:
+            raise InputError(f"CIFAR10_NB_DATA: {place} has {found[0].n_classes} classes and is not CIFAR-100: "
+                             "unset it, or say with --data where CIFAR-100 is")
+        return found
     return _as_sets(open_archive(cache_dir(), dataset), dataset)
 
 # %% ../nbs/00_data.ipynb #342c113f
@@ -387,6 +392,7 @@ def some_of(
     n: int = 5000,  # how many are enough
 ) -> torch.Tensor:  # uint8 [n, 3, h, w]
     "The first images; some of each class if those are not of all classes, as in a folder that is sorted by class."
+    n = min(n, max(100, n * 32**2 // images.size**2))  # fewer large ones: they have to fit into memory
     if len(images.y[:n].unique()) == len(images.y.unique()): return images.x[:n]
     return images.subset(min(n, len(images))).x
 

@@ -98,6 +98,7 @@ def plot_per_class(
     if len(rows) > most: rows = sorted((r for r in rows if r[1] == r[1]), key=lambda r: r[1])[:most]
     # before the figure, whose texts keep the fonts of its beginning
     names = [drawable(name) for name, _ in rows]
+    source = drawable(scores.source)
     fig, ax = new_figure(8, 2.8)
     for i, (_, v) in enumerate(rows):
         ax.bar(i, v, color=_train_colour)
@@ -105,7 +106,7 @@ def plot_per_class(
         box = dict(boxstyle="round", fc="white", ec="none", alpha=0.8)
         if said: ax.annotate(said, (i, 0.05), ha="center", fontsize=8, bbox=box)
     ax.axhline(scores.top1, color=_valid_colour, ls="--")
-    title = (f"{which} on {scores.n:,} images ({drawable(scores.source)}); "
+    title = (f"{which} on {scores.n:,} images ({source}); "
              f"dashed: all, {scores.top1:.2%}")
     ax.set(title=title[0].upper() + title[1:], ylabel="accuracy", ylim=(0, 1.05))
     ax.set_xticks(range(len(rows)), names, fontsize=10 if len(rows) <= 15 else 7)

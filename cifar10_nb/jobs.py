@@ -18,14 +18,15 @@ from pathlib import Path
 
 import torch
 
-from .core import InputError, progress_bar, why
+from .core import InputError, cache_dir, progress_bar, why
 from .data import ImageSet
-from .machine.ranks import from_rank0, rank_and_world
+from .machine.ranks import agreed, from_rank0, rank_and_world
 from .parts.recipe import Recipe
 from .parts.score import predict_logits, score
 from cifar10_nb.record.checkpoint import (Checkpoints, Interrupted, checkpoints, deferred_interrupt, newest_checkpoint,
     read_checkpoint)
 from .record.run import Run, load_run
+from .sources.archive import tv_dataset
 from .train import Trainer
 
 # %% ../nbs/06_jobs.ipynb #83c595f8
@@ -89,6 +90,8 @@ def unfinished_run(
     if not kept.get("data"):
         raise InputError(f"{path} does not say where its images are: it was not written by cifar10_train")
     place = kept["data"] if data == "auto" else data
+    if data == "auto" and place in ("cifar10", "cifar100") and "CIFAR10_NB_DATA" in os.environ:  # not set when it began
+        place = str(_archive(cache_dir(), place))
     if Path(place).is_absolute() and not Path(place).exists():
         raise InputError(f"the images of this run were in {place}, which is gone: say with --data where they are now")
     return kept["recipe"], place, kept["state"].get("size", 32), kept["seed"], 1, folder
@@ -128,6 +131,13 @@ def locked(
         if made:
             with contextlib.suppress(OSError): folder.rmdir()  # if nothing was written into it
 
+@contextlib.contextmanager
+def _locked_for_all(folder):
+    "Hold a folder on rank 0; if that fails, every rank knows."
+    with contextlib.ExitStack() as held:
+        agreed(lambda: rank_and_world()[0] or held.enter_context(locked(folder)))
+        yield
+
 # %% ../nbs/06_jobs.ipynb #6d235df7
 def finished_run(
     folder,           # of the run
@@ -162,6 +172,11 @@ def score_test(
     run.digests["test"] = test.digest()
 
 # %% ../nbs/06_jobs.ipynb #a4d07ef3
+def _archive(place, source):
+    "Where CIFAR-10 or CIFAR-100 is in a folder that may hold both: unpacked, or as an archive; else the folder."
+    d = tv_dataset(source)
+    return next((place / name for name in (d.base_folder, d.filename) if (place / name).exists()), place)
+
 def opened_from(
     data: str,    # a source, as for open_data; "": not known
     source: str,  # what was opened, as ImageSet.source
@@ -169,8 +184,9 @@ def opened_from(
     "Where images came from."
     if not data or source == "drawn": return data and source
     if data not in ("auto", "cifar10", "cifar100"): return os.path.abspath(os.path.expanduser(data))
-    place = os.environ.get("CIFAR10_NB_DATA")
-    return os.path.abspath(os.path.expanduser(place)) if place else "cifar100" if data == "cifar100" else "cifar10"
+    if not (place := os.environ.get("CIFAR10_NB_DATA")): return "cifar100" if data == "cifar100" else "cifar10"
+    place = Path(os.path.abspath(os.path.expanduser(place)))
+    return str(_archive(place, source) if source in ("cifar10", "cifar100") else place)
 
 # %% ../nbs/06_jobs.ipynb #5f960511
 class NotSaved(InputError):
@@ -211,13 +227,13 @@ def run_one(
     if run := finished_run(*known): return run
     if test.size != train.size:
         raise InputError(f"the training images have {train.size} pixels a side, the test images {test.size}")
-    with locked(folder) if rank_and_world()[0] == 0 else contextlib.nullcontext():
+    with _locked_for_all(folder):
         if run := finished_run(*known): return run  # by another process in the meantime
         keep = Checkpoints(folder, opened_from(data, source), minutes, test.digest())
         trainer = Trainer(recipe, train, valid, seed, device, [keep], compiled=compiled)
         trainer.timed = timed and trainer.timed
         run = trainer.fit()
-        return _tested_and_saved(run, trainer, test, folder)
+        return agreed(lambda: _tested_and_saved(run, trainer, test, folder))
 
 # %% ../nbs/06_jobs.ipynb #6f58fa44
 def run_seeds(
@@ -292,6 +308,7 @@ def run_parallel(
     "Train some seeds in processes of their own; raises `InputError` with the last line of one that fails."
     from concurrent.futures import ThreadPoolExecutor
     from queue import Queue
+    jobs = min(jobs, len(seeds))
     free = Queue()  # an environment for each of the jobs, with a GPU if there are any
     for i in range(jobs): free.put(_environment(i, jobs, options["device"]))
     given = {k: v for k, v in options.items() if v is not False and v not in (None, "")}

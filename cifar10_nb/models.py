@@ -120,7 +120,11 @@ def summary(
         flops[path.partition(".")[2]] = sum(ops.values())
     sizes = {name: sum(p.numel() for p in m.parameters()) for name, m in leaves.items()}
     kinds = {name: type(m).__name__ for name, m in leaves.items()}
-    return Summary((n, kinds[n], s, sizes[n], flops.get(n, 0)) for n, s in shapes.items())
+    rows = Summary((n, kinds[n], s, sizes[n], flops.get(n, 0)) for n, s in shapes.items())
+    whole = sum(p.numel() for p in model.parameters()), counter.get_total_flops()
+    if whole != (rows.parameters, rows.flops):  # what belongs to no layer of its own
+        rows.append(("(others)", "", (), whole[0] - rows.parameters, whole[1] - rows.flops))
+    return rows
 
 # %% ../nbs/01_models.ipynb #607a24f8
 def resnet18_cifar(

@@ -89,7 +89,7 @@ class Trainer:
         self.device = pick_device(device)
         self.train, self.valid = train, valid and valid.to(self.device)
         self.rank, self.world = rank_and_world()
-        self.epoch, self.n_steps, self.seen, self.flops, self.stop = 0, 0, 0, 0, False
+        self.epoch, self.n_steps, self.seen, self.flops, self.lr, self.stop = 0, 0, 0, 0, 0.0, False
         self.history, self.totals, self.costs, self.best_epoch = [], _new_totals(), {}, None
         self.folder, self.timed, self.moved, self.code = None, True, [], code_versions()
         self.check_sizes()
@@ -194,12 +194,11 @@ def check_sizes(self: Trainer):
 @patch
 def check_fit(self: Trainer):
     "Raise `InputError` if the network cannot take the smallest images that it will see."
-    least = min(self.recipe.size_at(e, self.train.size) for e in range(min(self.recipe.epochs, 100)))
-    if least == 32: return
-    try: flops_per_image(self.model, least)
+    least = min(self.recipe.size_at(e, self.train.size) for e in range(self.recipe.epochs))
+    try: flops_per_image(self.model, least, training=True)
     except (RuntimeError, ValueError) as e:
         raise InputError(f"{self.recipe.model} cannot take images of {least}x{least} ({str(e).splitlines()[0][:120]}): "
-                         "train on larger images (--size)") from e
+                         "train on larger images (--size); your own network must run on torch's meta device") from e
 
 # %% ../nbs/03_train.ipynb #71e2e64f
 @patch
@@ -324,8 +323,8 @@ def update(self: Trainer, x, y):
 def set_lr(self: Trainer, lr):
     "Set the learning rate of the next step."
     self.lr = lr
-    for o in self.optimizers:
-        for group in o.param_groups: set_rate(group, lr * group.get("share", 1))
+    for group in (group for o in self.optimizers for group in o.param_groups):
+        set_rate(group, lr * group.get("share", 1), isinstance(self.step, Graphed))
 
 # %% ../nbs/03_train.ipynb #61e6c404
 @patch
@@ -385,7 +384,7 @@ class RangeTest:
     def __init__(self,
         low: float,   # first learning rate
         high: float,  # last learning rate
-        steps: int,
+        steps: int,   # two or more
     ): self.rates, self.losses = [low * (high / low) ** (i / (steps - 1)) for i in range(steps)], []
 
     def before_step(self, t): t.set_lr(self.rates[len(self.losses)])
@@ -415,7 +414,7 @@ def lr_find(
 ) -> RangeTest:  # with `rates`, and the losses of the steps that were taken
     "A learning-rate range test of a recipe (Smith, 2017)."
     test = RangeTest(low, high, steps)
-    recipe = replace(recipe, epochs=10_000, warmup=0,
+    recipe = replace(recipe, epochs=-(-steps // max(1, len(train) // recipe.batch_size)), warmup=0,
                      sizes=recipe.sizes[-1:], hardest=(), patience=0, head_epochs=0)
     with contextlib.suppress(_StopTraining):
         Trainer(recipe, train, None, seed, device, [test]).fit()
@@ -423,7 +422,7 @@ def lr_find(
 
 # %% ../nbs/03_train.ipynb #0e37fe62
 # as in a file
-_plain = "epoch", "history", "stop", "n_steps", "seen", "flops", "best_epoch", "moved", "timed"
+_plain = "epoch history stop n_steps seen flops best_epoch moved timed lr".split()
 
 @patch
 def state_dict(self: Trainer) -> dict:

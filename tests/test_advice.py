@@ -180,3 +180,10 @@ def test_a_folder_that_cannot_be_written(base, monkeypatch):
     assert done.returncode == 2 and done.last.endswith("no checkpoint could be written into out (Permission denied): make it a folder that can be "
         "written, then give the same command again")
     assert len(checkpoints("out")) == 1 and run(*short, "--data", "base", "--out", "out").returncode == 0 and weights("out") == weights("whole")
+
+
+@pytest.mark.parametrize("source, name", [("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python")])
+def test_which_of_two_archives_was_opened(monkeypatch, tmp_path, source, name):
+    for other in ("cifar-10-batches-py", "cifar-100-python"): (tmp_path / other).mkdir()
+    monkeypatch.setenv("CIFAR10_NB_DATA", str(tmp_path))
+    assert opened_from(source, source) == str(tmp_path / name)

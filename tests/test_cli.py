@@ -282,3 +282,30 @@ def test_a_folder_whose_name_is_not_utf8(here, say):
 
 
 def read_or_none(folder): return json.loads((folder / "run.json").read_text())["source"] == r"folder:\xe9t\xe9"
+
+
+def test_pictures_on_both_sides_of_an_option(here):
+    from cifar10_nb.cli import parser_of
+    told = parser_of(C.cifar10_predict).parse_args(["a.png", "--topk", "3", "b.png"])
+    assert (told.images, told.topk) == (["a.png", "b.png"], 3)
+
+
+def test_files_are_named_once_and_circles_end(tmp_path):
+    from cifar10_nb.cli import files_of
+    (tmp_path / "q").mkdir()
+    for place in ("a.png", "q/b.png"): (tmp_path / place).write_bytes(b"")
+    assert files_of([f"{tmp_path}/**"]) == [f"{tmp_path}/a.png", f"{tmp_path}/q/b.png"]
+    (tmp_path / "all").symlink_to(tmp_path)
+    assert files_of([str(tmp_path)]) == [f"{tmp_path}/a.png", f"{tmp_path}/q/b.png"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_at_the_last_line(here):
+    import subprocess
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([Path(sys.executable).parent / "cifar10_predict", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, env=env)
+    assert "Traceback" not in done.stderr
+    code = "from cifar10_nb.cli import command\n@command\ndef say_it():\n    'Say it.'\n    print('said')\nsay_it.from_terminal([])"
+    with open("/dev/full", "w") as full: done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, env=env)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and done.stderr.startswith("say_it: ")

@@ -452,3 +452,21 @@ def test_batches_and_samples_are_reproducible():
     s.split(10), s.subset(7)
     assert torch.equal(before, torch.get_rng_state())  # nobody else's chance is touched
     with pytest.raises(InputError): D.Batches(s, 0)
+
+
+def test_one_of_two_archives_in_a_folder(small, tmp_path, monkeypatch):
+    "The one that was named is opened, whatever lies beside it."
+    archives = {small[1]: small[0], (cls := fake_cifar100()[1]): fake_cifar100()[0]}
+    for c, archive in archives.items(): (tmp_path / c.filename).write_bytes(archive)
+    folder(tmp_path)
+    for c, source in zip(archives, ("cifar10", "cifar100")):
+        assert D._open_place(tmp_path / c.filename, [*archives])[0].source == source
+    assert D._open_place(tmp_path, [*archives])[0].source.startswith("folder:")
+    monkeypatch.setenv("CIFAR10_NB_DATA", str(tmp_path))  # and a folder of a few classes is not CIFAR-100
+    with pytest.raises(InputError, match="is not CIFAR-100: unset it, or say with --data"): D.open_data("cifar100", dataset=cls, urls=[])
+
+
+def test_what_is_taken_of_large_images_fits_into_memory():
+    large = D.ImageSet(torch.randint(0, 256, (400, 3, 224, 224), dtype=torch.uint8), torch.arange(400) % 2, ["a", "b"], "made")
+    assert len(D.some_of(large)) < 150
+    assert torch.allclose(torch.tensor(large.describe()["mean"]), large.x.float().mean((0, 2, 3)) / 255, atol=1e-6)

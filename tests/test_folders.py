@@ -526,3 +526,27 @@ def test_files_in_place_of_folders(tmp_path, name):
 def test_the_binary_version_is_explained(tmp_path):
     (tmp_path / "cifar-10-batches-bin").mkdir()
     refused("for Python", lambda: open_data(tmp_path / "cifar-10-batches-bin"))
+
+
+def test_large_files_that_are_alike_where_they_are_looked_at(tmp_path):
+    "Same size, same times, same samples: both are read, also from the cache."
+    f = tmp_path / "own"
+    for part in ("train", "test"):
+        for k, name in enumerate("ab"):
+            (f / part / name).mkdir(parents=True)
+            pixels = np.full((128, 128, 3), 255, np.uint8)
+            pixels[20:40, 10 + 50 * k:40 + 50 * k] = 0  # neither at the beginning, in the middle nor at the end
+            Image.fromarray(pixels).save(f / part / name / "x.ppm")
+            os.utime(f / part / name / "x.ppm", (0, 0))
+    times = {p: os.stat_result for p in f.rglob("*.ppm")}
+    assert len(times) == 4
+    first, again = (open_folder(f)[0].x for _ in range(2))
+    assert torch.equal(first, again) and not torch.equal(first[0], first[1])
+
+
+def test_a_dark_bmp_of_five_six_five(tmp_path):
+    width = height = 8
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 16, 3, 2 * width * height, 0, 0, 0, 0) + struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    body = struct.pack("<H", (3 << 11) | (7 << 5) | 3) * (width * height)
+    (tmp_path / "dark.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 14 + len(head) + len(body), 0, 0, 14 + len(head)) + head + body)
+    assert 20 < np.asarray(open_image(tmp_path / "dark.bmp", 32)).mean() < 32

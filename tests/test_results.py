@@ -3,19 +3,27 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
+import torch
 from conftest import one_line
 from conftest import run as run_script
 from conftest import run_here as run
 
+from cifar10_nb.core import InputError
+from cifar10_nb.data import drawn
+from cifar10_nb.lab import bench as bench_module
 from cifar10_nb.lab import results as results_module
 from cifar10_nb.lab import studies as studies_module
-from cifar10_nb.lab.results import (is_current, label, load_bench, load_results, recipe_digest, result_path,
-    result_table, results_folder, split_earlier)
-from cifar10_nb.lab.studies import arms, ladder, studies
+from cifar10_nb.lab.figures import _points
+from cifar10_nb.lab.headlines import headline_sentence
+from cifar10_nb.lab.report import held_out_images
+from cifar10_nb.lab.results import (compare_run, is_current, label, load_bench, load_results, recipe_digest, result_path,
+    result_table, results_folder, split_earlier, standing)
+from cifar10_nb.lab.studies import arms, cumulative, ladder, studies
 from cifar10_nb.parts.recipe import Recipe, recipes
+from cifar10_nb.record.run import read_run
 
 def put(folder, base, top1, seed, **other):
     "A run like `base` in `folder`, with another accuracy and seed."
@@ -217,3 +225,68 @@ def test_all_tables_can_be_made(tmp_path):
     subprocess.run([sys.executable, results_folder().parent / "tools/tables.py", "--save", tmp_path / "tables.txt"], check=True)
     titles = [line for line in (tmp_path / "tables.txt").read_text(encoding="utf-8").splitlines() if line.startswith("## ")]
     assert {"## results: main", "## study: ablation", "## study: ladder"} <= {*titles} and "## bench: ceiling" in "".join(titles)
+
+
+def run_of(recipe, top1, **other):
+    "A run that never was, of CIFAR-10 on two threads."
+    score = dict(loss=0.5, top1=top1, top5=0.99, tta="full")
+    return dict(dict(recipe=json.loads(json.dumps(asdict(recipe))), seed=0, source="cifar10", n_train=48_000, epochs=recipe.epochs, seconds=100.0, images_per_s=1.0,
+                     pflop=0.1, timed=True, device=dict(type="cpu", name="Abacus", threads=2, precision="fp32"), versions=dict(torch="2.9"), test=score, test_tta=score,
+                     digests={}), **other)
+
+
+def test_cifar100_is_not_cifar10():
+    run = run_of(recipes["transfer"], 0.9, source="cifar100")
+    assert standing([run], "transfer") == ([], "run") and "cifar100" in result_table([run], brief=True)
+
+
+def test_a_longer_run_lacks_no_length():
+    longer = [run_of(replace(recipes["speed"], epochs=18), 0.943, seed=s) for s in range(3)]
+    assert standing(longer, "speed") == (longer, "settings")
+    assert standing([run_of(replace(recipes["speed"], epochs=9), 0.9), *longer], "speed")[1] == "settings"
+
+
+def test_the_sentence_needs_no_timed_run():
+    assert headline_sentence([run_of(recipes["speed"], 0.94, timed=False)]) == ""
+    assert "94.0%" in headline_sentence([run_of(recipes["speed"], 0.94)])
+
+
+def test_other_images_of_the_same_name_are_not_compared():
+    a, b = (run_of(recipes["small"], 0.9, source="folder:pets", seed=s, digests=dict(train=d)) for s, d in enumerate("ab"))
+    with pytest.raises(InputError, match="is on file"): compare_run(b, [a])
+    assert compare_run(dict(b, digests=a["digests"]), [a])["n"] == 1
+
+
+def test_one_point_a_recipe():
+    runs = [run_of(replace(recipes["small"], name="mine", lr=lr), lr) for lr in (0.1, 0.2)]
+    assert len(_points(runs, "pflop")) == 2
+
+
+def test_the_chosen_rate_has_a_second_seed():
+    at = lambda lr, seed, top1: run_of(replace(recipes["small"], name=f"01 step, lr {lr:g}", lr=lr), 0, seed=seed, history=[dict(valid_top1=top1)])
+    (row,) = cumulative([at(0.1, 0, 0.8), at(0.2, 0, 0.8), at(0.2, 1, 0.7)])
+    assert row["lr"] == 0.2 and len(row["scores"]) == 2
+
+
+@pytest.mark.parametrize("what, lost", [("recipe", "name"), ("device", "type"), ("test", "top5")])
+def test_a_run_with_a_hole(here, trained, tmp_path, what, lost):
+    run = json.loads((here / "first/run.json").read_text())
+    del run[what][lost]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    with pytest.raises(InputError, match=f"{what} has no {lost}"): read_run(tmp_path)
+
+
+def test_overhead_of_a_file_and_without_an_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_module, "overhead", lambda recipe, *_, **__: recipe.lr)
+    monkeypatch.setattr(bench_module, "find_spec", lambda name: None)
+    (tmp_path / "mine.json").write_text('{"lr": 0.125}')
+    assert list(bench_module.benchmarks("overhead", torch.device("cpu"), str(tmp_path / "mine.json"))["recipes"].values()) == [0.125]
+    assert bench_module.benchmarks("overhead", torch.device("cpu"))["recipes"].keys() == recipes.keys() - {"transfer_lite", "transfer_lite_frozen"}
+
+
+def test_no_temperature_where_nothing_is_known_to_be_held_out():
+    train, model = drawn(100, 10)[0], torch.nn.Identity()
+    held = recipes["final"].hold_out(train)[1]
+    for info, found in ((dict(), False), (dict(held_out="others"), False), (dict(held_out=held.digest()), True)):
+        model.info = dict(info, recipe=asdict(recipes["final"]))
+        assert bool(held_out_images(model, train)[0]) is found

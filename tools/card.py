@@ -26,7 +26,7 @@ assert model.info["recipe"] == run["recipe"] == report["recipe"] and model.info[
 test, hits = report["test"], round(report["test"]["top1"] * report["n"])
 per_class = report["per_class"]
 lowest, highest = (choose(per_class, key=per_class.get) for choose in (min, max))
-(timed,) = load_bench("inference")
+timed = next(b for b in load_bench("inference") if b["machine"]["name"] == run["device"]["name"])
 ways = {"PyTorch": "with PyTorch", "ONNX": "as ONNX", "ONNX, int8": "in eight bits"}
 
 

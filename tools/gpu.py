@@ -23,7 +23,7 @@ from cifar10_nb.core import InputError
 from cifar10_nb.data import open_data
 from cifar10_nb.jobs import run_one
 from cifar10_nb.machine.device import pick_device
-from cifar10_nb.parts.recipe import get_recipe
+from cifar10_nb.parts.recipe import get_recipe, read_fields
 
 table = ["speed,micro_batch=0:20:default", "quick:5", "small:5", "speed95:20:default", "speed96:20:default", "final:3",
          "resnet:3", "scratch:5", "transfer:2"]  # transfer: if its weights are in torch's cache folder
@@ -35,10 +35,9 @@ def parsed(row):
         what, seeds, mode = row.split(":") if row.count(":") > 1 else (*row.split(":"), "")
         name, *changed = what.split(",")
         place = "-".join(filter(None, (name, *(c.replace("=", "") for c in changed), mode)))
-        changed = {k: float(v) if "." in v else int(v) for k, v in (c.split("=") for c in changed)}
         seeds = int(seeds)
     except ValueError as e: raise InputError(f"{row!r} is no row: --help says what one looks like") from e
-    return get_recipe(name, **changed), seeds, mode, place
+    return get_recipe(name, **read_fields(changed)), seeds, mode, place
 
 
 def train_rows(rows, images, given):

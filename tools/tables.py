@@ -37,7 +37,7 @@ def all_runs(folder):
     found = {part: [] for part in ("main", *parts)}
     for place in sorted({path.parent for path in folder.rglob("*.json") if is_run(path)}):
         first = [*place.relative_to(folder).parts, ""][0]
-        found[first if first in parts else "main"] += load_results(place)
+        found[first if first in parts else "main"] += load_results(folder=place)
     if not found["main"]: raise InputError(f"there are no runs in {folder}: name another folder with --results")
     return found
 

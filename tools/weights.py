@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cifar10_nb.core import to_json, write_atomic
 from cifar10_nb.data import open_data
-from cifar10_nb.lab.report import report
+from cifar10_nb.lab.report import held_out_images, report
 from cifar10_nb.record.run import load_model, read_run, shipped_weights, weights_bytes
 
 root = Path(__file__).resolve().parent.parent
@@ -24,6 +24,8 @@ def main():
     parser.add_argument("--data", default="cifar10", help="as for cifar10_train")
     args = parser.parse_args()
     run, model, (train, test) = read_run(args.run), load_model(args.run, "cpu"), open_data(args.data)
+    held, why_none = held_out_images(model, train)
+    if not held: parser.error(why_none)
     write_atomic(shipped_weights(), weights_bytes(model, half=True))
     model = load_model(shipped_weights(), "cpu")  # as it is after rounding
     found = report(model, train, test)[0]         # before it knows its temperature

@@ -23,21 +23,20 @@ class FreezeFirst:
     def __init__(self, last): self.last = last
 
     def before_fit(self, t):
-        self.block, self.groups = t.model.block1, []
-        own = set(self.block.parameters())
+        self.own = own = set(t.model.block1.parameters())
         for o in t.optimizers:
             for group in list(o.param_groups):
                 first = [p for p in group["params"] if p in own]
                 if not first: continue
                 group["params"] = [p for p in group["params"] if p not in own]
                 o.add_param_group({**group, "params": first})
-                self.groups.append(o.param_groups[-1])
 
     def before_step(self, t):
         if t.epoch >= self.last: return freeze(t.model)
-        done = (t.epoch + t.batches.done / len(t.batches)) * t.steps
+        done = (t.epoch + (t.batches.done - 1) / len(t.batches)) * t.steps  # this batch counts as done already
         lr = lr_at(replace(t.recipe, epochs=self.last), done, t.steps)
-        for group in self.groups: set_rate(group, lr * group.get("share", 1))
+        for group in (group for o in t.optimizers for group in o.param_groups):  # a resumed run has new ones
+            if group["params"] and group["params"][0] in self.own: set_rate(group, lr * group.get("share", 1))
 
 
 def freeze(model):

@@ -5,10 +5,13 @@ already is not trained again.
 """
 import argparse
 import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
-from cifar10_nb.core import write_atomic
+from cifar10_nb.core import InputError, write_atomic
 from cifar10_nb.data import open_data
+from cifar10_nb.lab.results import recipe_digest
 from cifar10_nb.lab.studies import last_valid
 from cifar10_nb.machine.device import slug
 from cifar10_nb.record.checkpoint import Checkpoints, checkpoints
@@ -30,6 +33,11 @@ def file_of(kind, recipe, seed):
     return root / "results/trials" / kind / f"{slug(recipe.name)}_seed{seed}.json"
 
 
+def settings_of(recipe, source):
+    "What a filed trial must have in common with one that is asked for."
+    return recipe_digest(recipe), source.removesuffix(" (folder)")
+
+
 def trial(
     kind: str,   # name of the folder in results/trials
     recipe,      # Recipe; its name tells it apart from the other trials of its kind
@@ -40,7 +48,10 @@ def trial(
 ) -> dict:  # like run.json, without test scores
     "The result of a trial, trained now or filed before."
     path, folder = file_of(kind, recipe, seed), Path(work) / file_of(kind, recipe, seed).stem
-    if path.exists(): return json.loads(path.read_text(encoding="utf-8"))
+    if path.exists():
+        filed = json.loads(path.read_text(encoding="utf-8"))
+        if settings_of(filed["recipe"], filed["source"]) == settings_of(asdict(recipe), images.source): return filed
+        sys.exit(f"{path} holds a trial with other settings or images: remove it first")
     trainer = Trainer(recipe, *recipe.hold_out(images), seed, "cpu", [*hooks, Checkpoints(folder)])
     trainer.timed = False  # trials share the machine with other work
     run = trainer.fit()
@@ -67,4 +78,7 @@ def training_images(
     data: str,  # a source, as for open_data
 ):
     "The training images of a source; the test images are put away unseen."
-    return open_data(data)[0]
+    try: return open_data(data)[0]
+    except InputError as e:
+        print(e, file=sys.stderr)
+        sys.exit(2)

@@ -7,8 +7,8 @@ __all__ = ['machine', 'peak_throughput', 'chains', 'pipeline', 'overhead', 'kept
            'file_bench']
 
 # %% ../../nbs/lab/04_bench.ipynb #db6c9b2d
-import json as jsonlib
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from ..augment import Compose, Cutout, HorizontalFlip, Normalize, RandomCrop
 from ..core import InputError, markdown_table, to_json, write_atomic
 from ..data import ImageSet, cifar10_mean, cifar10_std
-from ..machine.device import device_info, device_slug, has_bf16, prepare_device, tune_malloc
+from ..machine.device import device_info, device_slug, has_bf16, prepare_device, slug, tune_malloc
 from ..machine.timing import ratio, time_interleaved
 from ..models import SmallCNN, flops_per_image
 from ..parts.randaugment import RandAugment
-from ..parts.recipe import Recipe, recipes
+from ..parts.recipe import Recipe, get_recipe, recipes
 from ..train import Trainer
 
 # %% ../../nbs/lab/04_bench.ipynb #be4c000a
@@ -116,7 +116,6 @@ def overhead(
     rounds: int = 5,
 ) -> dict:  # images_per_s of each round, "training" and on "one batch"; share, the ratio of the two
     "How near training comes to its network on one fixed batch, at the recipe's last image size."
-    from cifar10_nb.core import progress_bar as tqdm
     recipe = replace(recipe, sizes=recipe.sizes[-1:], hardest=(), pretrained=False, patience=0,
                      epochs=10_000)
     if len(images) < steps * recipe.batch_size:
@@ -210,16 +209,18 @@ def benchmarks(
     if what == "scaling": return scaling(device, rounds)
     if what != "overhead":
         raise InputError(f"no benchmark is called {what!r}: choose ceiling, pipeline, overhead or scaling")
-    images, names = open_data("drawn")[0], [recipe] if recipe else list(recipes)
-    found = {name: overhead(recipes[name], images, device, rounds=rounds) for name in tqdm(names, desc="recipes")}
+    at_hand = [n for n, r in recipes.items() if find_spec("timm") or not r.model.startswith("efficientnet")]
+    images, names = open_data("drawn")[0], [recipe] if recipe else at_hand
+    found = {name: overhead(get_recipe(name), images, device, rounds=rounds) for name in tqdm(names, desc="recipes")}
     return dict(what="overhead", machine=machine(device), recipes=found)
 
 # %% ../../nbs/lab/04_bench.ipynb #84b94e8b
 def file_bench(
     found: dict,  # what a benchmark gave
     folder,       # made if it is not there
-) -> Path:  # of the file: WHAT_DEVICE.json, written over if it is there
+) -> Path:  # of the file: WHAT_DEVICE.json, or WHAT-RECIPE_DEVICE.json; written over if it is there
     "Keep the result of a benchmark."
-    path = Path(folder) / f"{found['what']}_{device_slug(found['machine'])}.json"
+    alone = f"-{slug(*found['recipes'])}" if len(found.get("recipes", ())) == 1 else ""
+    path = Path(folder) / f"{found['what']}{alone}_{device_slug(found['machine'])}.json"
     write_atomic(path, (to_json(found, indent=1) + "\n").encode())
     return path

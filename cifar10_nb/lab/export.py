@@ -20,7 +20,7 @@ from torch import nn
 from ..core import InputError, write_atomic
 from ..data import ImageSet, drawn
 from ..machine.timing import time_interleaved
-from ..parts.score import predict_logits, score
+from ..parts.score import at_once, predict_logits, score
 
 # %% ../../nbs/lab/05_export.ipynb #e7b00006
 class Deployed(nn.Module):
@@ -127,7 +127,8 @@ def disagreement(
     blank = torch.zeros(len(images), dtype=torch.int64)  # labels, which nobody looks at
     some = ImageSet(images, blank, model.info["classes"], "export")
     ours = predict_logits(copy.deepcopy(model).cpu(), some).softmax(1)
-    return float((ours - torch.cat([run(x) for x in images.split(500)])).abs().max())
+    theirs = torch.cat([run(x) for x in images.split(at_once(model, some))])
+    return float((ours - theirs).abs().max())
 
 # %% ../../nbs/lab/05_export.ipynb #a9c1e0f2
 @contextlib.contextmanager
@@ -169,6 +170,7 @@ def speeds(
     rounds: int = 20,
 ) -> dict:  # latency_ms: median time of one image; images_per_s: of full batches
     "Latency and throughput of a network."
+    batch = min(batch, max(8, batch * 32**2 // size**2))  # fewer large images, as memory allows
     def seconds(n, times):
         x = torch.randint(256, (n, 3, size, size), dtype=torch.uint8)
         return median(time_interleaved({"run": lambda: run(x)}, times)["run"])
@@ -181,7 +183,8 @@ def accuracy_of(
     images: ImageSet,  # to score it on
 ) -> float:
     "The share of right answers."
-    return score(torch.cat([run(x) for x in images.x.split(500)]).log(), images.y)["top1"]
+    few = max(32, 500 * 32**2 // max(images.size, 32)**2)  # as many as memory allows
+    return score(torch.cat([run(x) for x in images.x.split(few)]).log(), images.y)["top1"]
 
 # %% ../../nbs/lab/05_export.ipynb #05daf160
 export_formats = {"onnx": to_onnx, "pt2": to_pt2}

@@ -9,7 +9,7 @@ __all__ = ['line_styles', 'chart', 'without_curves', 'plot_curves', 'label_point
 from textwrap import wrap
 
 from ..core import InputError, colours, new_figure
-from .results import group_runs, label, mean_seconds, timed_runs
+from .results import group_runs, label, mean_seconds, recipe_digest, timed_runs
 from .stats import mean_std
 from ..parts.recipe import recipes
 
@@ -69,7 +69,8 @@ def _points(results, cost):
     "Rows of the table that are a point each: without machines, if the cost does not depend on them."
     groups = {}
     for runs in group_runs(results):
-        key = len(groups) if cost == "seconds" else (label(runs[0]), runs[0]["source"])
+        recipe, source = runs[0]["recipe"], runs[0]["source"]
+        key = len(groups) if cost == "seconds" else (recipe["name"], recipe_digest(recipe), source)
         groups.setdefault(key, []).extend(runs)
     return [g for g in groups.values() if cost != "seconds" or timed_runs(g)]
 

@@ -91,8 +91,8 @@ def headline_sentence(
     said = []
     for _, names, _, device, key in headlines[-2:]:
         runs, lacks = standing(results, names[0], device)
-        if lacks: continue
-        time, place = _time(runs, english).split(", ", 1)
+        if lacks or not (told := _time(runs, english)): continue
+        time, place = told.split(", ", 1)
         top1 = sum(r[key]["top1"] for r in runs) / len(runs)
         said.append(f"**{top1:.1%}** after {time} of training on {place.replace('NVIDIA', 'an NVIDIA')}")
     return f"{', and '.join(said)} (six views of each image)." if said else ""

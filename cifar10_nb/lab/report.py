@@ -10,7 +10,6 @@ __all__ = ['calibration', 'fit_temperature', 'plot_reliability', 'coverage', 'pe
 import base64
 import html
 import io
-import json as jsonlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from ..data import ImageSet
 from ..evaluate import Scores, evaluate, mistakes, plot_confusion, plot_per_class
 from .corrupt import corrupt, corruptions
 from .export import Deployed, speeds
+from .results import is_cifar10
 from ..machine.device import device_name
 from ..models import flops_per_image
 from ..parts.recipe import Recipe
@@ -152,8 +152,8 @@ def held_out_images(
     "The images that were held out when a network was trained."
     held = train and Recipe(**model.info["recipe"]).hold_out(train)[1]
     if not train: return None, "The training images were not given, so no temperature was fitted."
-    if model.info.get("held_out", held and held.digest()) != (held and held.digest()):
-        return None, "Other images than these were held out of its training, so no temperature was fitted."
+    if model.info.get("held_out") != (held and held.digest()):
+        return None, "Other images than these were held out of its training, or none, so no temperature was fitted."
     return held, "" if held else "No images were held out of its training, so no temperature was fitted."
 
 # %% ../../nbs/lab/07_report.ipynb #4e90001b
@@ -166,7 +166,7 @@ def _fitted(model, train, tta, logits, y):
 
 def _people(test, logits, y):
     "The agreement with people, if their answers are at hand for these images; raises `InputError`."
-    if not test.source.startswith("cifar10") or len(test) != 10_000 or (people := people_file()) is None: return None
+    if not is_cifar10(test.source) or len(test) != 10_000 or (people := people_file()) is None: return None
     if (people.argmax(1) == y).double().mean() < 0.9:
         raise InputError("the test images are not in CIFAR-10's order, so people's labels cannot be matched:"
                          " remove cifar10h-probs.npy, or use --data cifar10")
@@ -183,12 +183,13 @@ def report(
     "Everything that this page computes, for a network and its data; raises `InputError` if the classes differ."
     scores = evaluate(model, test, tta)
     logits, y, hurt = scores.logits, test.y.cpu(), None
+    people = _people(test, logits, y)  # before the long work, since it may refuse
     if corrupted and test.size == 32:
         few = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:corrupted].sort().values
         hurt = robustness(model, test.subset(few.tolist()))
     return dict(scores.to_dict(), calibration=calibration(logits, y), coverage=coverage(logits, y),
                 mistakes=mistakes(scores, test), cost=cost(model), recipe=model.info["recipe"],
-                **_fitted(model, train, tta, logits, y), people=_people(test, logits, y), corruptions=hurt), scores
+                **_fitted(model, train, tta, logits, y), people=people, corruptions=hurt), scores
 
 # %% ../../nbs/lab/07_report.ipynb #4e90001d
 _style = """

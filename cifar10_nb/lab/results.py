@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['needs', 'results_folder', 'load_results', 'load_bench', 'changes', 'label', 'is_current', 'split_earlier',
-           'recipe_digest', 'result_path', 'file_result', 'group_runs', 'device_label', 'device_brief', 'seconds_label',
-           'timed_runs', 'mean_seconds', 'ceiling_of', 'standing', 'measured', 'result_table', 'compare_run']
+           'recipe_digest', 'result_path', 'file_result', 'is_cifar10', 'group_runs', 'device_label', 'device_brief',
+           'seconds_label', 'timed_runs', 'mean_seconds', 'ceiling_of', 'standing', 'measured', 'result_table',
+           'compare_run']
 
 # %% ../../nbs/lab/02_results.ipynb #1ac61ea4
 import json as jsonlib
-import re
 from dataclasses import asdict, fields
 from hashlib import sha256
 from importlib.resources import files
@@ -139,11 +139,18 @@ def file_result(
     write_atomic(path, (to_json(d, indent=1) + "\n").encode())
     return path
 
+# %% ../../nbs/lab/02_results.ipynb #47b8ef82
+def is_cifar10(
+    source: str,  # of a run
+) -> bool:
+    "Are these CIFAR-10's images, from its archive or a folder? CIFAR-100's are not."
+    return source.removesuffix(" (folder)") == "cifar10"
+
 # %% ../../nbs/lab/02_results.ipynb #19597815
 def _order(run):
     "Sorts runs: CIFAR-10, then folders, then drawn images; by recipe; the recipe as it stands before changed ones."
     name, source = run["recipe"]["name"], run["source"]
-    kind = 2 if source == "drawn" else 0 if source.startswith("cifar10") else 1
+    kind = 2 if source == "drawn" else 0 if is_cifar10(source) else 1
     return kind, [*recipes, name].index(name), len(changes(run)), label(run), source
 
 def group_runs(
@@ -250,7 +257,7 @@ needs = (dict.fromkeys("transfer resnet final speed95 speed96".split(), "a GPU")
 
 def _waiting(results, waiting):
     "Pairs of sort key and row for the recipes in `waiting` that nobody has measured."
-    measured = {r["recipe"]["name"] for r in results if r["source"].startswith("cifar10") and not changes(r)}
+    measured = {r["recipe"]["name"] for r in results if is_cifar10(r["source"]) and not changes(r)}
     for name, hardware in waiting.items():
         run = dict(recipe=asdict(get_recipe(name)), source="cifar10")
         row = {"recipe": name, "data": "cifar10", "runs": 0, "test accuracy": "not yet measured",
@@ -260,7 +267,7 @@ def _waiting(results, waiting):
 # %% ../../nbs/lab/02_results.ipynb #b6ac5256
 def _of_recipe(results, name):
     "Runs of a recipe on CIFAR-10."
-    return [r for r in results if r["recipe"]["name"] == name and r["source"].startswith("cifar10")]
+    return [r for r in results if r["recipe"]["name"] == name and is_cifar10(r["source"])]
 
 def standing(
     results: list,     # of dicts as in run.json
@@ -269,8 +276,8 @@ def standing(
 ) -> tuple:  # runs, and what they lack: "" nothing, "epochs" the full length, "settings" those of today, "run" any run
     "The runs that speak for a recipe on CIFAR-10: its row of most runs as it stands, or else what comes nearest."
     runs = [r for r in _of_recipe(results, name) if r["device"]["type"].startswith(device)]
-    short = [r for r in runs if changes(r).keys() <= {"epochs"}]
-    full = [r for r in short if not changes(r)]
+    short = [r for r in runs if changes(r).keys() == {"epochs"} and r["recipe"]["epochs"] < recipes[name].epochs]
+    full = [r for r in runs if not changes(r)]
     if short and not full: return [max(short, key=lambda r: r["epochs"])], "epochs"
     row = max(group_runs(full or runs), key=len, default=[])
     return row, "" if full else "settings" if runs else "run"
@@ -306,7 +313,7 @@ def result_table(
     rows = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
     head = columns or (_brief if brief else _columns)
     for row in rows:
-        if "data" not in head and not row["data"].startswith("cifar10"): row["recipe"] += f" on {row['data']}"
+        if "data" not in head and not is_cifar10(row["data"]): row["recipe"] += f" on {row['data']}"
     names = " | ".join(c if c in ("recipe", "data", "device", "torch", "on") else c + ":" for c in head)
     table = markdown_table(names, ([row.get(c, "") for c in head] for row in rows))
     return table + (_views if "†" in table else "")
@@ -314,7 +321,7 @@ def result_table(
 # %% ../../nbs/lab/02_results.ipynb #343363df
 def _comparable(run):
     "What two runs must have in common for their accuracies to be compared."
-    source = re.sub(r"^cifar10 \(folder\)$", "cifar10", run["source"])
+    source = "cifar10" if is_cifar10(run["source"]) else run["source"]
     return run["recipe"]["name"], recipe_digest(run["recipe"]), source, run["n_train"]
 
 def compare_run(
@@ -322,7 +329,8 @@ def compare_run(
     results: list,  # of dicts as in run.json: the runs on file
 ) -> dict:  # ready for JSON; "within" is True, False or, if the runs on file have no spread, None
     "Does a run's test accuracy lie where the runs on file of its recipe and data let one expect it?"
-    filed = [r for r in results if _comparable(r) == _comparable(run) and r["test"] and r != run]
+    filed = [r for r in results if _comparable(r) == _comparable(run) and r["test"] and r != run
+             and (not run["source"].startswith("folder:") or _same_images(run, [r]))]
     if not run["test"]: raise InputError("the run has no test scores: let it finish")
     if not filed:
         raise InputError(f"no run of {label(run)} on {run['source']} is on file: settings and data must be the same")

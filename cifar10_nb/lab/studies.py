@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..core import InputError, colours, markdown_table
 from ..evaluate import evaluate
-from ..jobs import folder_state, run_one
+from ..jobs import run_one
 from .figures import chart
 from .results import mean_seconds
 from .stats import mcnemar, mean_std, paired_difference, percent
@@ -186,7 +186,7 @@ def cumulative(
         rates = steps.setdefault(r["recipe"]["name"].rpartition(", lr ")[0], {})
         rates.setdefault(r["recipe"]["lr"], {})[r["seed"]] = r
     for name, rates in sorted(steps.items()):
-        lr = max(rates, key=lambda lr: last_valid(rates[lr][0]))
+        lr = max(rates, key=lambda lr: (len(rates[lr]), last_valid(rates[lr][0])))
         scores = {seed: last_valid(r) for seed, r in sorted(rates[lr].items())}
         seeds = scores.keys() & base["scores"].keys() if base else ()
         gain = (paired_difference(*([row[s] for s in seeds] for row in (scores, base["scores"])))
@@ -227,5 +227,4 @@ def train_arm(
     data: str,
 ) -> dict:  # as in run.json
     "The finished run of an arm, now or from before; raises `InputError` if `folder` holds a run of something else."
-    if folder_state(folder, arm, seed) == "other": raise InputError(f"{folder} holds another run: choose another --out")
     return run_one(arm, train, test, seed, device, folder, data).to_dict()

@@ -45,6 +45,8 @@ def pick_device(
         if place.type not in ("cpu", "cuda", "mps", "xpu"): raise NotImplementedError
         return place
     except (RuntimeError, AssertionError, NotImplementedError) as e:
+        if "out of memory" in str(e):
+            raise InputError(f"the memory of {name} is taken: wait, or use another --device") from e
         raise InputError(f"no device {name!r} here: use --device auto, cpu or a GPU "
                          "that torch can see") from e
 

@@ -17,10 +17,11 @@ from ..core import InputError
 def set_rate(
     group: dict,  # of an optimizer
     rate: float,  # learning rate
+    recorded: bool = True,  # does a recorded step read it? Then a GPU needs it in its memory
 ):
-    "Set a group's learning rate: on an NVIDIA GPU a number in its memory, without waiting for it."
+    "Set a group's learning rate: for a recorded step a number in the GPU's memory, without waiting for it."
     device = group["params"][0].device if group["params"] else torch.device("cpu")
-    if device.type != "cuda": group["lr"] = rate
+    if device.type != "cuda" or not recorded: group["lr"] = rate
     elif torch.is_tensor(group["lr"]) and group["lr"].device == device: group["lr"].fill_(rate)
     else: group["lr"] = torch.tensor(rate, device=device)
 

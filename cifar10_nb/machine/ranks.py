@@ -8,6 +8,7 @@ __all__ = ['rank_and_world', 'init_ranks', 'end_ranks', 'broadcast', 'any_rank',
 
 # %% ../../nbs/machine/03_ranks.ipynb #d5faca73
 import os
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -52,7 +53,7 @@ def init_ranks(
     if place.type == "cuda": torch.cuda.set_device(place)
     backend = "cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo"
     try:
-        if not dist.is_initialized(): dist.init_process_group(backend)
+        if not dist.is_initialized(): dist.init_process_group(backend, timeout=timedelta(days=1))
     except (RuntimeError, ValueError) as e:
         raise InputError(f"the processes cannot reach each other ({why(e)[:200]}): start them with torchrun") from e
     return str(place)

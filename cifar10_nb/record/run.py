@@ -136,6 +136,10 @@ def read_run(
     run = dict(test={}, test_tta={}, timed=True, moved=[], digests={}) | run
     wrong = [name for name, kind in _kinds.items() if not isinstance(run[name], kind)]
     if wrong: raise InputError(f"{path} was not written by cifar10_train: {wrong[0]} is something else")
+    scores = {k: ("loss", "top1", "top5") for k in ("test", "test_tta") if run[k]}
+    inner = dict(recipe=("name",), device=("type", "name", "precision")) | scores
+    lacks = [f"{k} has no {name}" for k, names in inner.items() for name in names if name not in run[k]]
+    if lacks: raise InputError(f"{path} was not written by cifar10_train: {lacks[0]}")
     return run
 
 # %% ../../nbs/record/01_run.ipynb #5d98a1a5

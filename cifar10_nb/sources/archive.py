@@ -6,6 +6,8 @@
 __all__ = ['cifar10_mirrors', 'cifar100_mirrors', 'tv_dataset', 'source_name', 'open_batches', 'open_archive', 'fetch_archive']
 
 # %% ../../nbs/sources/02_archive.ipynb #49439b6d
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +69,11 @@ def open_archive(
     if (found := open_batches(root, dataset)) is not None: return found
     if not archive.is_file() or not digest_ok(archive, f"md5:{dataset.tgz_md5}"): return None
     if (found := open_batches(cache_dir(), dataset)) is not None: return found
-    try: extract_archive(str(archive), str(cache_dir()))
+    try:
+        (place := cache_dir() / dataset.base_folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache_dir()) as d:  # others may be unpacking
+            extract_archive(str(archive), d)
+            for file in Path(d, dataset.base_folder).iterdir(): os.replace(file, place / file.name)
     except OSError as e:
         raise InputError(f"cannot unpack {archive} into {cache_dir()} ({why(e)})") from None
     return open_batches(cache_dir(), dataset)

@@ -9,6 +9,7 @@ __all__ = ['entries', 'class_name', 'read_folder', 'read_pictures']
 import os
 import re
 import zlib
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -149,6 +150,8 @@ def _read_part(folder, files, size):
     "The images of a folder as a tensor, from the cache as far as it has them; their ranges; path -> error."
     paths = [folder / f[1] / f[2] for f in files]
     keys = _keys([(p, *f[3:]) for p, f in zip(paths, files)])
+    times = Counter(keys)  # large files that are alike in all that was read of them are decoded every time
+    keys = [k if times[k] == 1 or f[3] <= 12288 else b"" for k, f in zip(keys, files)]
     cache = cache_dir() / f"folder-{blake2b(os.fsencode(folder), digest_size=8).hexdigest()}-{size}.safetensors"
     x, deep, known = _from_cache(cache, keys, size)
     todo, errors = (~known).nonzero()[:, 0].tolist(), {}

@@ -61,7 +61,8 @@ _huge = 89_478_485  # pixels: from here on PIL warns, and at twice as many it re
 def _deep(im):
     "How an opened image that is not loaded yet holds more than 8 bits; empty if it doesn't."
     if im.mode == "F": return "numbers"
-    if im.mode.startswith("I;") or any(";16" in str(tile[3]) for tile in getattr(im, "tile", ())): return "16 bits"
+    raw = [str(tile[3]).replace("BGR;16", "") for tile in getattr(im, "tile", ())]  # 16 bits for three colours
+    if im.mode.startswith("I;") or any(";16" in name for name in raw): return "16 bits"
     return "whole numbers" if im.mode == "I" else ""
 
 def _rgb(im, deep="", path="", ranges=None):

@@ -20,7 +20,11 @@ const byte = v => Math.min(255, Math.max(0, Math.floor(v + 0.5)))
 // A picture's file -> the three planes of size x size that a network takes.
 export async function planes(blob, size) {
     const picture = await createImageBitmap(blob, {colorSpaceConversion: "none"}) // upright; colours as they are in the file, as Pillow has them
-    if (picture.width * picture.height > most) throw new Error(`the picture has ${picture.width} x ${picture.height} pixels: make it smaller`)
+    if (picture.width * picture.height > most) {
+        const pixels = `${picture.width} x ${picture.height}`
+        picture.close()
+        throw new Error(`the picture has ${pixels} pixels: make it smaller`)
+    }
     const out = resize(picture, size)
     picture.close()
     return out

@@ -51,14 +51,16 @@ function bar({name, p}) {
 
 let latest = 0 // pictures shown: an answer that comes late, after another picture was chosen, is not shown
 
-async function show(blob) {
+async function show(picture) { // a blob, or the promise of one
     const mine = ++latest
     answer.replaceChildren(part("p", {textContent: "Looking …"}))
     answer.removeAttribute("data-done")
-    if (shown.src) URL.revokeObjectURL(shown.src)
-    shown.src = URL.createObjectURL(blob)
-    answer.before(shown)
     try {
+        const blob = await picture
+        if (mine != latest) return
+        if (shown.src) URL.revokeObjectURL(shown.src)
+        shown.src = URL.createObjectURL(blob)
+        answer.before(shown)
         await network() // its loading is not part of the time below
         const start = performance.now()
         const found = await classify(blob)
@@ -82,7 +84,7 @@ try {
     const {classes} = await fetch(here + "model.json").then(r => r.json())
     for (const name of classes) {
         const button = part("button", {type: "button", title: `a drawn picture: ${name}`}, part("img", {src: `${here}samples/${name}.png`, alt: `a drawn picture: ${name}`, width: 56, height: 56}))
-        button.addEventListener("click", async () => show(await fetch(`${here}samples/${name}.png`).then(r => r.blob())))
+        button.addEventListener("click", () => show(fetch(`${here}samples/${name}.png`).then(r => r.blob())))
         samples.append(button)
     }
 } catch (e) {
