@@ -135,8 +135,7 @@ def resnet18_cifar(
     "torchvision's ResNet-18 with a CIFAR stem: a 3x3 convolution with stride 1, no max-pooling."
     from torchvision.models import resnet18
     model, fresh = resnet18(num_classes=n_classes), []
-    if stem not in ("cifar", "imagenet"):
-        raise InputError(f"stem is {stem!r}: choose cifar or imagenet")
+    if stem not in ("cifar", "imagenet"): raise InputError(f"stem {stem!r}: take cifar or imagenet")
     if stem == "cifar":
         model.conv1, model.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
         fresh = [model.conv1]
