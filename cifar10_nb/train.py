@@ -195,7 +195,7 @@ def check_sizes(self: Trainer):
 def check_fit(self: Trainer):
     "Raise `InputError` if the network cannot take the smallest images that it will see."
     least = min(self.recipe.size_at(e, self.train.size) for e in range(self.recipe.epochs))
-    try: flops_per_image(self.model, least, training=True)
+    try: self.costs[least, getattr(self.model, "freeze", False)] = flops_per_image(self.model, least, training=True)
     except (RuntimeError, ValueError) as e:
         raise InputError(f"{self.recipe.model} cannot take images of {least}x{least} ({str(e).splitlines()[0][:120]}): "
                          "train on larger images (--size); your own network must run on torch's meta device") from e
